@@ -1,0 +1,284 @@
+"""Settings: read once from YAML, checked, frozen. One class per stage; every key has unit and range.
+
+`Config.stage_hash` covers what can change a result. What cannot (tiles, workers, scheduler, paths)
+sits in `RunSettings` and is left out, so that who computes never shows in a table.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tme.errors import ConfigError, Problem
+from tme.safety import load_yaml
+
+Positive = Annotated[float, Field(gt=0)]
+Percent = Annotated[float, Field(ge=0, le=100)]
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, and a key that does not exist is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class CohortSettings(Settings):
+    """How sheets and folder names are read."""
+
+    timepoints: tuple[str, ...] = Field(
+        ("baseline", "on_treatment"),
+        min_length=1,
+        description="Time points in the order of treatment; a change is computed for every earlier-later pair.",
+    )
+    synonyms: dict[str, str] = Field(
+        default_factory=lambda: {
+            "pre": "baseline",
+            "before": "baseline",
+            "screening": "baseline",
+            "C1D1": "baseline",
+            "on": "on_treatment",
+            "C2D1": "on_treatment",
+            "C3D1": "on_treatment",
+        },
+        description="Other words for a time point, compared without case.",
+    )
+    primary_pair: tuple[str, str] | None = Field(
+        None, description="The pair patient_metrics.csv shows; the first two time points if empty."
+    )
+    name_pattern: str = Field(
+        r"(?P<patient_id>[^/_]+)[_/](?P<timepoint>[^/_]+)[_/](?P<stain>[^/_.]+)(?:[_/].*)?\.[^/]+",
+        description="Regular expression for slides in a folder without a sheet, on the path below the folder.",
+    )
+
+
+class TissueSettings(Settings):
+    """Tissue, pen, folds, blur."""
+
+    mpp: Positive = Field(4.0, description="µm/px of the tissue mask.", ge=1, le=16)
+    min_piece_mm2: float = Field(
+        0.02, ge=0, le=1, description="mm²; smaller pieces are dropped unless they touch the edge."
+    )
+    max_hole_mm2: float = Field(
+        0.01, ge=0, le=1, description="mm²; smaller holes count as tissue (fat, vessels)."
+    )
+    detect_artefacts: bool = Field(True, description="Find pen, folds, blur, bubbles and cover-slip edges.")
+
+
+class StainSettings(Settings):
+    """Deconvolution and the DAB threshold, fixed once per slide."""
+
+    sample_windows: int = Field(
+        64, ge=4, le=1000, description="Windows of the seeded sample the stain estimate is made from."
+    )
+    dab_threshold_od: float | None = Field(
+        None, gt=0, le=3, description="OD; empty: estimated from the slide itself."
+    )
+    seed: int = Field(0, ge=0, description="Seed of every random choice within a slide.")
+
+
+class CellSettings(Settings):
+    """Segmentation and classification of cells."""
+
+    engine: str = Field("watershed", description="A registered segmenter.")
+    mpp: Positive | None = Field(
+        None, ge=0.1, le=1, description="µm/px to work at; empty: what the engine says."
+    )
+    min_area_um2: Positive = Field(10.0, le=100, description="µm²; smaller nuclei are dropped.")
+    max_area_um2: Positive = Field(400.0, le=2000, description="µm²; larger objects are dropped.")
+    weights: str | None = Field(None, description="Path of the weights, for engines that need them.")
+    device: Literal["auto", "cpu", "gpu"] = Field("auto", description="Where a network runs.")
+
+
+class VesselSettings(Settings):
+    """Vessels on CD31/CD34."""
+
+    mpp: Positive = Field(1.0, ge=0.25, le=1.1, description="µm/px of the vessel mask.")
+    join_um: Positive = Field(4.0, le=20, description="µm; fragments closer than this are one vessel.")
+    min_area_um2: Positive = Field(30.0, le=500, description="µm² of filled vessel; smaller is a speck.")
+    min_lumen_um: Positive = Field(4.0, le=20, description="µm; equivalent diameter from which a hole is a lumen.")
+
+
+class MetricSettings(Settings):
+    """What makes a slide evaluable, and intervals."""
+
+    min_area_mm2: Positive = Field(1.0, description="mm² of evaluable area.")
+    min_nuclei: int = Field(500, ge=0, description="Nuclei, for cell metrics.")
+    block_mm2: Positive = Field(1.0, description="mm² of a block for overdispersion.")
+    overdispersion_prior: float = Field(6.0, ge=1, description="φ used with fewer than 4 blocks.")
+    bootstrap: int = Field(500, ge=100, le=10000, description="Replicates of the block bootstrap.")
+    seed: int = Field(0, ge=0, description="Seed of the bootstrap.")
+    mvd_field_mm2: Positive = Field(0.74, description="mm² of a hotspot field.")
+
+
+class RegionSettings(Settings):
+    """Annotations and compartments."""
+
+    aliases: dict[str, str] = Field(
+        default_factory=lambda: {
+            "tumour": "Tumor",
+            "tumor": "Tumor",
+            "stroma": "Stroma",
+            "peritumour": "Peritumour",
+            "peritumor": "Peritumour",
+            "necrosis": "Necrosis",
+            "exclude": "Exclude",
+            "ignore*": "Exclude",
+        },
+        description="Annotation class names, compared without case, and the class they stand for.",
+    )
+
+
+class ChangeSettings(Settings):
+    """When a difference is called a change."""
+
+    rc_log2: dict[str, float] = Field(
+        default_factory=dict,
+        description="Repeatability coefficient per metric on the log2 scale; 1.0 where not given.",
+    )
+    primary_compartment: str = Field(
+        "auto", description="'auto': tumour where annotated, else evaluable; or a compartment."
+    )
+    primary_metrics: tuple[str, ...] = Field(
+        ("CD8.til_density_per_mm2", "HE.til_density_per_mm2", "CD31.mvd_per_mm2"),
+        description="STAIN.metric shown first in patient_metrics.csv.",
+    )
+
+
+class OverlaySettings(Settings):
+    """What the pathologist looks at."""
+
+    fields: int = Field(6, ge=1, le=50, description="Fields shown at full resolution per slide.")
+    field_um: Positive = Field(400.0, le=2000, description="µm; side of a field.")
+
+
+class RunSettings(Settings):
+    """Who computes and how; never changes a number."""
+
+    task_px: int = Field(2048, ge=512, le=16384, description="Side of one task in working pixels.")
+    workers: int = Field(1, ge=1, le=512, description="Workers inside one slide.")
+    scheduler: str = Field(
+        "threads", description="serial, threads, processes, or tcp://host:port of a Dask scheduler.",
+        pattern=r"^(serial|threads|processes|tcp://[A-Za-z0-9.\-\[\]:]+)$",
+    )
+    memory_mb: int = Field(2000, ge=500, description="MB planned per worker.")
+    timeout_s: Positive = Field(3600.0, description="s; longest wait for one task.")
+    batch_mpx: Positive = Field(
+        60.0, description="Mpx (level 0) up to which small slides share one process."
+    )
+
+
+class Config(Settings):
+    """All settings of a run."""
+
+    cohort: CohortSettings = Field(default_factory=CohortSettings)
+    tissue: TissueSettings = Field(default_factory=TissueSettings)
+    stain: StainSettings = Field(default_factory=StainSettings)
+    cells: CellSettings = Field(default_factory=CellSettings)
+    vessels: VesselSettings = Field(default_factory=VesselSettings)
+    regions: RegionSettings = Field(default_factory=RegionSettings)
+    metrics: MetricSettings = Field(default_factory=MetricSettings)
+    change: ChangeSettings = Field(default_factory=ChangeSettings)
+    overlay: OverlaySettings = Field(default_factory=OverlaySettings)
+    run: RunSettings = Field(default_factory=RunSettings)
+
+    @model_validator(mode="after")
+    def _pair_is_known(self) -> Config:
+        pair = self.cohort.primary_pair
+        if pair is not None:
+            order = self.cohort.timepoints
+            missing = [name for name in pair if name not in order]
+            if missing:
+                raise ValueError(f"primary_pair names {missing[0]!r}, which is not in timepoints")
+            if order.index(pair[0]) >= order.index(pair[1]):
+                raise ValueError("primary_pair must be in the order of timepoints")
+        return self
+
+    def sha256(self) -> str:
+        """Hash of every key that can change a result; `RunSettings` is left out."""
+        return settings_hash(self.model_dump(mode="json", exclude={"run"}))
+
+
+def settings_hash(settings: Any) -> str:
+    """sha256 of settings (a model or plain JSON value) in canonical form."""
+    if isinstance(settings, BaseModel):
+        settings = settings.model_dump(mode="json")
+    text = json.dumps(settings, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def load_config(path: Path | None = None, overrides: dict[str, Any] | None = None) -> Config:
+    """Read and check a YAML configuration; missing keys take their defaults.
+
+    Parameters
+    ----------
+    path : Path, optional
+        The file; without it, the defaults.
+    overrides : dict, optional
+        Nested values that win over the file, e.g. ``{"run": {"workers": 2}}``.
+
+    Raises
+    ------
+    ConfigError
+        With one `Problem` per wrong key.
+    """
+    raw: Any = {}
+    where = "configuration"
+    if path is not None:
+        where = path.name
+        try:
+            raw = load_yaml(path) or {}
+        except OSError as error:
+            raise ConfigError(
+                "the configuration cannot be read",
+                where=str(path),
+                why=error.strerror or str(error),
+                fix="check the path given with --config",
+            ) from error
+        except yaml.YAMLError as error:
+            raise ConfigError(
+                "the configuration is not valid YAML", where=where, why=str(error), fix="mend the line named"
+            ) from error
+    if not isinstance(raw, dict):
+        raise ConfigError("the configuration is not a set of keys", where=where, fix="write 'key: value' lines")
+    try:
+        return Config.model_validate(_merged(raw, overrides or {}))
+    except ValidationError as error:
+        raise ConfigError(
+            "the configuration is not valid",
+            problems=tuple(_problem(where, item) for item in error.errors()),
+        ) from error
+
+
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _problem(where: str, item: Any) -> Problem:
+    from difflib import get_close_matches
+
+    key = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        known = sorted(_known_keys(Config))
+        near = get_close_matches(key, known, n=1, cutoff=0.5)
+        fix = f"did you mean {near[0]!r}?" if near else "remove it; `tme explain config` lists the keys"
+        return Problem(f"{where}: {key}", "there is no such key", "a key nobody reads changes nothing", fix)
+    return Problem(f"{where}: {key or 'top level'}", item["msg"], f"got {item.get('input')!r}"[:200], "mend this value")
+
+
+def _known_keys(model: type[BaseModel], prefix: str = "") -> set[str]:
+    keys: set[str] = set()
+    for name, field in model.model_fields.items():
+        keys.add(prefix + name)
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            keys |= _known_keys(inner, f"{prefix}{name}.")
+    return keys

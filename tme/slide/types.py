@@ -1,0 +1,108 @@
+"""The values of the slide room: what a slide is, and how its pixels are asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+RGB = NDArray[np.uint8]
+SNAP_TOLERANCE = 0.03
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level of the pyramid: pixels and µm/px (mean of x and y)."""
+
+    width: int
+    height: int
+    mpp: float
+
+
+@dataclass(frozen=True)
+class SlideInfo:
+    """What the header says, checked.
+
+    Attributes
+    ----------
+    path : str
+        Where the slide was opened from; never written to a table.
+    backend : str
+        Name of the registered backend that reads it.
+    levels : tuple of Level
+        Level 0 first, coarser ones after it. At least one.
+    mpp_source : {"sheet", "metadata"}
+    objective_power : float or None
+    vendor : str
+        Empty if unknown.
+    cautions : tuple of str
+        Plain sentences that belong beside the slide's numbers.
+    """
+
+    path: str
+    backend: str
+    levels: tuple[Level, ...]
+    mpp_source: str
+    objective_power: float | None = None
+    vendor: str = ""
+    cautions: tuple[str, ...] = ()
+
+    @property
+    def width(self) -> int:
+        """Level-0 width, px."""
+        return self.levels[0].width
+
+    @property
+    def height(self) -> int:
+        """Level-0 height, px."""
+        return self.levels[0].height
+
+    @property
+    def mpp(self) -> float:
+        """Level-0 resolution, µm/px."""
+        return self.levels[0].mpp
+
+    def working_mpp(self, requested: float, tolerance: float = SNAP_TOLERANCE) -> float:
+        """The resolution to work at when ``requested`` µm/px is wanted.
+
+        A level within ``tolerance`` (relative) of the request is used as it is, without resampling;
+        otherwise the request itself is the answer and `Slide.read` resamples to it.
+        """
+        near = [level.mpp for level in self.levels if abs(level.mpp / requested - 1) <= tolerance]
+        return min(near, key=lambda mpp: (abs(mpp / requested - 1), mpp)) if near else requested
+
+    def size_at(self, mpp: float) -> tuple[int, int]:
+        """(width, height) in whole pixels of the grid at ``mpp`` µm/px that covers the slide."""
+        for level in self.levels:
+            if level.mpp == mpp:
+                return level.width, level.height
+        scale = self.mpp / mpp
+        return (
+            max(1, int(np.ceil(self.width * scale - 1e-6))),
+            max(1, int(np.ceil(self.height * scale - 1e-6))),
+        )
+
+
+class Slide(Protocol):
+    """An open slide. Handles are never shared between processes: workers open their own."""
+
+    info: SlideInfo
+
+    def read(self, x: int, y: int, width: int, height: int, mpp: float) -> RGB:
+        """Pixels of a box on the grid at ``mpp`` µm/px, anchored at the slide's top-left corner.
+
+        Output pixel (i, j) covers [i·mpp, (i+1)·mpp) x [j·mpp, (j+1)·mpp) µm, whatever box is asked
+        for, so a pixel's value never depends on the box. Missing tiles, alpha and everything
+        outside the slide are white.
+
+        Returns
+        -------
+        (height, width, 3) uint8 RGB
+        """
+        ...
+
+    def close(self) -> None:
+        """Release the file."""
+        ...

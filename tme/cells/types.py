@@ -1,0 +1,68 @@
+"""The value of the cells room: one row per cell, as an Arrow table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+CELL_SCHEMA = pa.schema(
+    [
+        ("cell_id", pa.int64()),
+        ("x_um", pa.float64()),
+        ("y_um", pa.float64()),
+        ("x_px", pa.float64()),
+        ("y_px", pa.float64()),
+        ("area_um2", pa.float32()),
+        ("eccentricity", pa.float32()),
+        ("solidity", pa.float32()),
+        ("hematoxylin_od", pa.float32()),
+        ("dab_od", pa.float32()),
+        ("dab_ring_od", pa.float32()),
+        ("class", pa.string()),
+        ("class_prob", pa.float32()),
+        ("is_til", pa.bool_()),
+        ("positive", pa.bool_()),
+        ("in_cluster", pa.bool_()),
+        ("cluster_count", pa.int32()),
+        ("compartment", pa.string()),
+        ("geometry", pa.binary()),
+    ]
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Cells of one slide.
+
+    Attributes
+    ----------
+    table : pyarrow.Table
+        `CELL_SCHEMA`; rows in y then x order of the centroid, ``cell_id`` 0, 1, 2 …; ``geometry``
+        WKB polygons in level-0 pixels; missing values are null.
+    provenance : dict
+        ``model_id``, ``model_sha256``, ``work_mpp_um`` and what else a reader needs.
+    """
+
+    table: pa.Table
+    provenance: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """What an engine says of one window.
+
+    Attributes
+    ----------
+    labels : (H, W) int32
+        0 background, 1..n instances, in window pixels.
+    til_prob : (n,) float32 or None
+        Calibrated probability of lymphocyte or plasma cell per instance (label k at k-1); None if
+        the engine does not classify.
+    """
+
+    labels: NDArray[np.int32]
+    til_prob: NDArray[np.float32] | None = None

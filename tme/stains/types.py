@@ -1,0 +1,75 @@
+"""What a stain means, and what it looks like on one slide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Vector = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Stain:
+    """A registered stain: what is counted on it and where the marker sits.
+
+    Attributes
+    ----------
+    name : str
+        As in the sample sheet, e.g. ``CD8``.
+    title : str
+    kind : {"he", "dab"}
+    targets : tuple of {"cells", "vessels"}
+        What is segmented on it.
+    marker_site : {"", "nucleus", "membrane", "endothelium"}
+    til_marker : bool
+        Whether a positive cell is a tumour-infiltrating lymphocyte.
+    synonyms : tuple of str
+        Other spellings accepted in a sheet, compared without case and punctuation.
+    vectors : tuple of two unit vectors
+        Reference optical-density directions (R, G, B) of haematoxylin and of eosin or DAB.
+    note : str
+        Confounders a reader must know.
+    """
+
+    name: str
+    title: str
+    kind: Literal["he", "dab"]
+    targets: tuple[str, ...]
+    marker_site: Literal["", "nucleus", "membrane", "endothelium"] = ""
+    til_marker: bool = False
+    synonyms: tuple[str, ...] = ()
+    vectors: tuple[Vector, Vector] = ((0.65, 0.70, 0.29), (0.27, 0.57, 0.78))
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class StainProfile:
+    """One slide's stain, estimated once from a seeded sample of the whole slide.
+
+    Attributes
+    ----------
+    stain : str
+        Name of the `Stain`.
+    background : (R, G, B)
+        Colour of empty glass, 0-255; optical density is -log10(I / background).
+    vectors : three unit vectors
+        OD directions: haematoxylin, eosin or DAB, residual.
+    dab_threshold_od : float or None
+        DAB OD from which a cell or pixel is positive; None for H&E.
+    threshold_source : {"", "slide", "config", "calibration", "control"}
+    threshold_note : str
+        Why the threshold may not be trusted, empty if it may.
+    cautions : tuple of str
+        e.g. that the slide does not look like the stain named.
+    histogram : dict
+        What the threshold was read from: ``{"edges": [...], "counts": [...]}``.
+    """
+
+    stain: str
+    background: Vector
+    vectors: tuple[Vector, Vector, Vector]
+    dab_threshold_od: float | None = None
+    threshold_source: str = ""
+    threshold_note: str = ""
+    cautions: tuple[str, ...] = ()
+    histogram: dict[str, list[float]] = field(default_factory=dict)

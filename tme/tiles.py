@@ -1,0 +1,92 @@
+"""TissueMask -> TileGrid: fixed windows with core and halo, and the tasks they are grouped into.
+
+In: a `TissueMask` and the slide's size at the working µm/px. Out: the windows whose core touches
+tissue. Assumes nothing of the engine but its window. The windows' grid is anchored at the slide's
+corner and never depends on the task size, so neither do the cells.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tme.geometry import Box, grid
+from tme.tissue.types import TissueMask
+
+
+@dataclass(frozen=True)
+class Window:
+    """One engine input, in pixels at the working µm/px.
+
+    Attributes
+    ----------
+    core : Box
+        Half-open; an object belongs to the window whose core holds its centroid.
+    outer : Box
+        Core plus halo on all sides; may reach outside the slide, where pixels are white.
+    """
+
+    core: Box
+    outer: Box
+
+
+@dataclass(frozen=True)
+class TileGrid:
+    """The windows of one slide, ordered by row, then column.
+
+    Attributes
+    ----------
+    mpp : float
+        Working µm/px.
+    core_px, halo_px : int
+    windows : tuple of Window
+    """
+
+    mpp: float
+    core_px: int
+    halo_px: int
+    windows: tuple[Window, ...]
+
+    def tasks(self, task_px: int) -> list[tuple[Window, ...]]:
+        """Windows grouped into tasks of about ``task_px`` x ``task_px`` working pixels.
+
+        Every window is in exactly one task; tasks and the windows in them keep the grid's order
+        within a task, so results sorted by window are the same for any ``task_px``.
+        """
+        side = max(1, task_px // self.core_px) * self.core_px
+        groups: dict[tuple[int, int], list[Window]] = {}
+        for window in self.windows:
+            groups.setdefault((window.core.y0 // side, window.core.x0 // side), []).append(window)
+        return [tuple(groups[key]) for key in sorted(groups)]
+
+
+def make_grid(
+    tissue: TissueMask, size: tuple[int, int], mpp: float, core_px: int, halo_px: int
+) -> TileGrid:
+    """Windows whose core touches tissue.
+
+    Parameters
+    ----------
+    tissue : TissueMask
+    size : (int, int)
+        Width and height of the slide in pixels at ``mpp``.
+    mpp : float
+        Working µm/px.
+    core_px, halo_px : int
+        Side of a core and width of the halo, px.
+    """
+    width, height = size
+    summed = np.zeros((tissue.shape[0] + 1, tissue.shape[1] + 1), np.int64)
+    summed[1:, 1:] = np.cumsum(np.cumsum(tissue.tissue, axis=0, dtype=np.int64), axis=1)
+    scale = mpp / tissue.mpp
+    windows = []
+    for core in grid(width, height, core_px):
+        y0, x0 = int(core.y0 * scale), int(core.x0 * scale)
+        y1 = min(int(np.ceil(core.y1 * scale)), tissue.shape[0])
+        x1 = min(int(np.ceil(core.x1 * scale)), tissue.shape[1])
+        if summed[y1, x1] - summed[y0, x1] - summed[y1, x0] + summed[y0, x0] > 0:
+            # Outer boxes all have one size, also at the slide's edge: engines see a fixed window.
+            full = Box(core.y0, core.x0, core.y0 + core_px, core.x0 + core_px)
+            windows.append(Window(core, full.grow(halo_px)))
+    return TileGrid(mpp, core_px, halo_px, tuple(windows))

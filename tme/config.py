@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from tme.errors import ConfigError, Problem
 from tme.safety import load_yaml
@@ -51,9 +52,22 @@ class CohortSettings(Settings):
         None, description="The pair patient_metrics.csv shows; the first two time points if empty."
     )
     name_pattern: str = Field(
-        r"(?P<patient_id>[^/_]+)[_/](?P<timepoint>[^/_]+)[_/](?P<stain>[^/_.]+)(?:[_/].*)?\.[^/]+",
-        description="Regular expression for slides in a folder without a sheet, on the path below the folder.",
+        r"(?P<patient_id>[^/_]+)[_/](?P<timepoint>{timepoint})[_/](?P<stain>{stain})(?:[^A-Za-z0-9].*)?\.[^/]+",
+        description="Regular expression for slides in a folder without a sheet, on the path below it; "
+        "{timepoint} and {stain} stand for every word known for them.",
     )
+
+    @field_validator("name_pattern")
+    @classmethod
+    def _pattern_names_its_groups(cls, pattern: str) -> str:
+        try:
+            groups = re.compile(pattern.replace("{timepoint}", "x").replace("{stain}", "x")).groupindex
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from error
+        missing = [name for name in ("patient_id", "timepoint", "stain") if name not in groups]
+        if missing:
+            raise ValueError(f"the pattern has no group (?P<{missing[0]}>...)")
+        return pattern
 
 
 class TissueSettings(Settings):
@@ -97,10 +111,23 @@ class CellSettings(Settings):
 class VesselSettings(Settings):
     """Vessels on CD31/CD34."""
 
-    mpp: Positive = Field(1.0, ge=0.25, le=1.1, description="µm/px of the vessel mask.")
+    mpp: Positive = Field(
+        0.5, ge=0.25, le=1.1, description="µm/px of the vessel mask; never finer than the slide itself."
+    )
     join_um: Positive = Field(4.0, le=20, description="µm; fragments closer than this are one vessel.")
     min_area_um2: Positive = Field(30.0, le=500, description="µm² of filled vessel; smaller is a speck.")
-    min_lumen_um: Positive = Field(4.0, le=20, description="µm; equivalent diameter from which a hole is a lumen.")
+    min_lumen_um: Positive = Field(
+        4.0, le=20, description="µm; equivalent diameter from which a hole is a lumen."
+    )
+    max_lumen_um: Positive = Field(
+        300.0, ge=20, le=2000, description="µm; equivalent diameter up to which an enclosed hole is filled."
+    )
+    grow: Positive = Field(
+        0.5, le=1, description="Share of the DAB threshold to which a vessel grows from its positive pixels."
+    )
+    max_leucocyte_um: float = Field(
+        13.0, ge=0, le=30, description="µm; round solid objects up to this long are leucocytes; 0 keeps all."
+    )
 
 
 class MetricSettings(Settings):
@@ -162,13 +189,14 @@ class RunSettings(Settings):
     task_px: int = Field(2048, ge=512, le=16384, description="Side of one task in working pixels.")
     workers: int = Field(1, ge=1, le=512, description="Workers inside one slide.")
     scheduler: str = Field(
-        "threads", description="serial, threads, processes, or tcp://host:port of a Dask scheduler.",
+        "threads",
+        description="serial, threads, processes, or tcp://host:port of a Dask scheduler.",
         pattern=r"^(serial|threads|processes|tcp://[A-Za-z0-9.\-\[\]:]+)$",
     )
     memory_mb: int = Field(2000, ge=500, description="MB planned per worker.")
     timeout_s: Positive = Field(3600.0, description="s; longest wait for one task.")
-    batch_mpx: Positive = Field(
-        60.0, description="Mpx (level 0) up to which small slides share one process."
+    batch_mb: Positive = Field(
+        8.0, description="MB of slide files up to which small slides share one process."
     )
 
 
@@ -244,7 +272,9 @@ def load_config(path: Path | None = None, overrides: dict[str, Any] | None = Non
                 "the configuration is not valid YAML", where=where, why=str(error), fix="mend the line named"
             ) from error
     if not isinstance(raw, dict):
-        raise ConfigError("the configuration is not a set of keys", where=where, fix="write 'key: value' lines")
+        raise ConfigError(
+            "the configuration is not a set of keys", where=where, fix="write 'key: value' lines"
+        )
     try:
         return Config.model_validate(_merged(raw, overrides or {}))
     except ValidationError as error:
@@ -271,7 +301,9 @@ def _problem(where: str, item: Any) -> Problem:
         near = get_close_matches(key, known, n=1, cutoff=0.5)
         fix = f"did you mean {near[0]!r}?" if near else "remove it; `tme explain config` lists the keys"
         return Problem(f"{where}: {key}", "there is no such key", "a key nobody reads changes nothing", fix)
-    return Problem(f"{where}: {key or 'top level'}", item["msg"], f"got {item.get('input')!r}"[:200], "mend this value")
+    return Problem(
+        f"{where}: {key or 'top level'}", item["msg"], f"got {item.get('input')!r}"[:200], "mend this value"
+    )
 
 
 def _known_keys(model: type[BaseModel], prefix: str = "") -> set[str]:

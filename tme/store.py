@@ -74,7 +74,10 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ArtefactError(
-            "this file cannot be read", where=str(path), why=str(error)[:200], fix="run `tme run` again; it is made anew"
+            "this file cannot be read",
+            where=str(path),
+            why=str(error)[:200],
+            fix="run `tme run` again; it is made anew",
         ) from error
 
 
@@ -86,7 +89,10 @@ def space_guard(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise SpaceError(
-                "no space left on the disk", where=str(path.parent), why=str(error), fix="free space and run again"
+                "no space left on the disk",
+                where=str(path.parent),
+                why=str(error),
+                fix="free space and run again",
             ) from error
         raise
 
@@ -274,5 +280,42 @@ def run_lock(folder: Path) -> Iterator[None]:
         os.pwrite(handle, f"process {os.getpid()}\n".encode(), 0)
         os.set_inheritable(handle, True)
         yield
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def job_lock(folder: Path) -> Iterator[None]:
+    """Mark this process as a job of the run in ``folder``; many jobs share the mark."""
+    import fcntl
+
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder / ".tme.jobs", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(handle)
+
+
+def check_no_orphans(folder: Path) -> None:
+    """Refuse to start while jobs of an interrupted run are still writing.
+
+    Raises
+    ------
+    BusyError
+    """
+    import fcntl
+
+    handle = os.open(folder / ".tme.jobs", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise BusyError(
+            "jobs of an interrupted run are still working in this folder",
+            where=str(folder),
+            why="two writers would mix their results",
+            fix="wait until they have ended and run again",
+        ) from error
     finally:
         os.close(handle)

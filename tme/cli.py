@@ -1,0 +1,145 @@
+"""The commands. Each turns words into values, calls the pipeline, and turns errors into lines."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from tme.errors import TmeError
+
+app = typer.Typer(
+    name="tme",
+    help="Did the tumour's microenvironment change on treatment?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+stage = typer.Typer(help="One stage; what the workflow's rules call.", no_args_is_help=True)
+models = typer.Typer(help="Segmentation engines and their weights.", no_args_is_help=True)
+app.add_typer(stage, name="stage")
+app.add_typer(models, name="models")
+
+Sheet = Annotated[Path, typer.Argument(help="Sample sheet (CSV), or a folder of slides.")]
+Output = Annotated[Path, typer.Option("--output", "-o", help="Folder of the results.")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML settings; see configs/default.yaml.")]
+Cores = Annotated[int, typer.Option("--cores", min=1, help="Cores to use.")]
+
+
+@app.command()
+def demo(
+    output: Output = Path("demo-results"),
+    seed: Annotated[int | None, typer.Option(help="Render a fresh cohort from this seed.")] = None,
+    cores: Cores = 2,
+) -> None:
+    """Run the sample cohort end to end and compare what is measured with what is true."""
+    from tme.pipeline.demo import run_demo
+
+    raise typer.Exit(run_demo(output, seed, cores, typer.echo))
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder of slides.")], config: ConfigFile = None
+) -> None:
+    """Write cohort.csv from the file names, for editing."""
+    from tme.cohort import write_sheet
+    from tme.config import load_config
+    from tme.stains import stain_names
+
+    path = write_sheet(folder, load_config(config).cohort, stain_names())
+    typer.echo(f"wrote {path}; check it, then: tme run {path} -o results")
+
+
+@app.command()
+def check(sheet: Sheet, config: ConfigFile = None, cores: Cores = 2) -> None:
+    """Preflight of every slide and row: all problems at once, nothing computed."""
+    from tme.pipeline.check import check_sheet
+
+    raise typer.Exit(check_sheet(sheet, config, cores, typer.echo))
+
+
+@app.command()
+def run(
+    sheet: Sheet,
+    output: Output = Path("results"),
+    config: ConfigFile = None,
+    cores: Cores = 2,
+    profile: Annotated[str, typer.Option(help="Snakemake profile: slurm, or a folder.")] = "",
+    plan: Annotated[bool, typer.Option("--plan", help="Only say what would run and why.")] = False,
+) -> None:
+    """Run the whole workflow; run it again to go on after an interruption."""
+    from tme.pipeline.drive import RunRequest, describe_plan, drive, open_run
+
+    request = RunRequest(sheet, output, config, cores, profile)
+    if plan:
+        for line in describe_plan(open_run(request)):
+            typer.echo(line)
+        return
+    raise typer.Exit(drive(request, typer.echo))
+
+
+@app.command()
+def explain(name: Annotated[str, typer.Argument(help="A metric or column, or 'config'.")]) -> None:
+    """Definition, unit, formula, paper and caveats of a metric or column."""
+    from tme.metrics import explain as explain_metric
+
+    typer.echo(explain_metric(name))
+
+
+@app.command()
+def doctor() -> None:
+    """Versions, engines, codecs, GPU, cores, memory and disk of this installation."""
+    from tme.pipeline.doctor import report
+
+    for line in report():
+        typer.echo(line)
+
+
+@models.command("list")
+def models_list() -> None:
+    """Segmentation engines, what they need and whether they can run here."""
+    from tme.pipeline.doctor import engine_lines
+
+    for line in engine_lines():
+        typer.echo(line)
+
+
+@stage.command("slides")
+def stage_slides(
+    slides: Annotated[list[str], typer.Argument(help="slide_id values of the sheet.")],
+    sheet: Annotated[Path, typer.Option()],
+    output: Annotated[Path, typer.Option()],
+    config: ConfigFile = None,
+    workers: Annotated[int, typer.Option(min=1)] = 1,
+) -> None:
+    """Bring these slides to their outcome.json."""
+    from tme.pipeline.stages import stage_slides as work
+
+    work(slides, sheet, output, config, workers)
+
+
+@stage.command("cohort")
+def stage_cohort(
+    sheet: Annotated[Path, typer.Option()],
+    output: Annotated[Path, typer.Option()],
+    config: ConfigFile = None,
+) -> None:
+    """Tables, change and report from the slides' artefacts."""
+    from tme.pipeline.stages import stage_cohort as work
+
+    work(sheet, output, config)
+
+
+def main() -> NoReturn:
+    """Entry point: an error a user can mend is a line and an exit code, never a traceback."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    try:
+        app(standalone_mode=True)
+    except TmeError as error:
+        typer.echo(f"tme: {error}", err=True)
+        sys.exit(error.exit_code)
+    sys.exit(0)

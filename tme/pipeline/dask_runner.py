@@ -1,0 +1,115 @@
+"""Who computes the tasks of one slide: this thread, threads, processes or a Dask cluster.
+
+The only file that knows Dask. Results come back in the order of the tasks whoever computes, and a
+task's result depends on the task alone, so the choice never shows in a number.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from tme.config import RunSettings
+from tme.errors import ConfigError, TmeError
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+Runner = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]
+
+
+class LostTaskError(TmeError):
+    """A task could not be finished: its worker died twice or it ran out of time."""
+
+    exit_code = 3
+
+
+@contextlib.contextmanager
+def make_runner(settings: RunSettings) -> Iterator[Runner]:
+    """A function ``runner(function, tasks) -> results in task order``, for as long as the context lasts.
+
+    Parameters
+    ----------
+    settings : RunSettings
+        ``scheduler`` is ``serial``, ``threads``, ``processes`` or ``tcp://host:port``; functions and
+        tasks must pickle for the last two.
+
+    Raises
+    ------
+    ConfigError
+        If the Dask scheduler named cannot be reached.
+    """
+    if settings.scheduler == "serial" or (
+        settings.workers == 1 and not settings.scheduler.startswith("tcp:")
+    ):
+        yield _serial
+    elif settings.scheduler in ("threads", "processes"):
+        yield _local(settings)
+    else:
+        with _client(settings) as client:
+            yield _on_cluster(client, settings)
+
+
+def _serial(function: Callable[[Any], Any], tasks: Sequence[Any]) -> list[Any]:
+    return [function(task) for task in tasks]
+
+
+def _local(settings: RunSettings) -> Runner:
+    def run(function: Callable[[Any], Any], tasks: Sequence[Any]) -> list[Any]:
+        import dask
+
+        lazy = [dask.delayed(function, pure=False)(task) for task in tasks]
+        done = dask.compute(*lazy, scheduler=settings.scheduler, num_workers=settings.workers)
+        return list(done)
+
+    return run
+
+
+@contextlib.contextmanager
+def _client(settings: RunSettings) -> Iterator[Any]:
+    from distributed import Client
+
+    try:
+        client = Client(settings.scheduler, timeout="20s", set_as_default=False)
+    except (OSError, TimeoutError) as error:
+        raise ConfigError(
+            "the Dask scheduler does not answer",
+            where=settings.scheduler,
+            why=str(error)[:200] or type(error).__name__,
+            fix="start it (`dask scheduler --host 127.0.0.1`) and workers, or set run.scheduler to threads",
+        ) from error
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def _on_cluster(client: Any, settings: RunSettings) -> Runner:
+    def run(function: Callable[[Any], Any], tasks: Sequence[Any]) -> list[Any]:
+        from distributed import KilledWorker
+
+        futures = [client.submit(function, task, pure=False) for task in tasks]
+        results = []
+        for task, future in zip(tasks, futures, strict=True):
+            try:
+                results.append(future.result(timeout=settings.timeout_s))
+            except KilledWorker:
+                results.append(_once_more(client, function, task, settings))
+        return results
+
+    return run
+
+
+def _once_more(client: Any, function: Callable[[Any], Any], task: Any, settings: RunSettings) -> Any:
+    # A worker's death takes every task it held with it; only a task that also fails alone is to blame.
+    from distributed import KilledWorker
+
+    try:
+        return client.submit(function, task, pure=False, retries=0).result(timeout=settings.timeout_s)
+    except KilledWorker as error:
+        raise LostTaskError(
+            "a task killed its worker twice",
+            where="cluster",
+            why=str(error)[:200],
+            fix="give the workers more memory, or lower run.task_px",
+        ) from error

@@ -1,0 +1,169 @@
+"""What will run, what is cached, and why: computed from hashes alone, without opening a slide.
+
+The same plan serves `tme run`, a bare ``snakemake`` and ``--plan``. It depends on the sheet, the
+configuration and the files' fingerprints, never on clocks or on how many cores there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tme.cohort import Cohort, SlideRow
+from tme.config import Config, settings_hash
+from tme.pipeline.outcome import OUTCOME, load_outcome
+from tme.pipeline.versions import STAGES
+from tme.stains import STAINS
+from tme.store import is_intact, read_manifest
+
+Fingerprint = Callable[[Path], str]
+
+
+@dataclass(frozen=True)
+class SlidePlan:
+    """One slide's part of the plan.
+
+    Attributes
+    ----------
+    slide_id : str
+    key : str
+        sha256 of all that can change the slide's artefacts, with the slide's cheap fingerprint.
+    done : bool
+    why : str
+        Why it has to run; ``cached`` when done.
+    megabytes : float
+        Size of the slide's files.
+    """
+
+    slide_id: str
+    key: str
+    done: bool
+    why: str
+    megabytes: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The slides of a run and the batches they are computed in, both in the sheet's order."""
+
+    slides: tuple[SlidePlan, ...]
+    batches: tuple[tuple[str, ...], ...]
+
+    @property
+    def pending(self) -> tuple[SlidePlan, ...]:
+        return tuple(slide for slide in self.slides if not slide.done)
+
+
+def make_plan(cohort: Cohort, config: Config, results: Path, fingerprint: Fingerprint) -> Plan:
+    """Compare what the sheet and the settings ask for with what ``results`` holds.
+
+    Parameters
+    ----------
+    cohort : Cohort
+    config : Config
+    results : Path
+        Output folder; need not exist.
+    fingerprint : callable
+        Cheap hash of a slide's files.
+    """
+    slides = []
+    for row in cohort.slides:
+        inputs = key_inputs(row, config, fingerprint(row.path) if row.path.exists() else "missing")
+        done, why = _state(results / "slides" / row.slide_id, inputs)
+        slides.append(SlidePlan(row.slide_id, settings_hash(inputs), done, why, _megabytes(row.path)))
+    return Plan(tuple(slides), _batches(slides, config.run.batch_mb))
+
+
+def key_inputs(row: SlideRow, config: Config, fingerprint: str) -> dict[str, object]:
+    """Everything that can change a slide's artefacts, by name; its hash is the plan's key."""
+    stain = STAINS.get(row.stain)
+    sections = {
+        "tissue": config.tissue,
+        "stain": config.stain,
+        "regions": config.regions,
+        "metrics": config.metrics,
+        "overlay": config.overlay,
+    }
+    if "cells" in stain.targets:
+        sections["cells"] = config.cells
+    if "vessels" in stain.targets:
+        sections["vessels"] = config.vessels
+    return {
+        "slide": fingerprint,
+        "stain": row.stain,
+        "mpp": row.mpp,
+        "exclude": row.exclude,
+        "sha256": row.sha256,
+        "annotations": _annotation_hash(row),
+        "shown": [row.patient_id, row.lesion_id, row.timepoint],
+        "settings": {name: settings_hash(section) for name, section in sections.items()},
+        "versions": dict(STAGES),
+    }
+
+
+def discard_failed(results: Path, plan: Plan) -> None:
+    """Remove outcomes that must not count as results: of failed slides and of changed ones.
+
+    Called before a run by whoever drives it, so that Snakemake finds those files missing.
+    """
+    for slide in plan.pending:
+        (results / "slides" / slide.slide_id / OUTCOME).unlink(missing_ok=True)
+
+
+def _state(folder: Path, inputs: dict[str, object]) -> tuple[bool, str]:
+    outcome = load_outcome(folder)
+    if outcome is None:
+        manifest = read_manifest(folder)
+        return False, "new" if manifest is None else "its outcome is missing"
+    if outcome.status == "failed":
+        return False, f"failed before: {outcome.what}"
+    if outcome.plan_key != settings_hash(inputs):
+        manifest = read_manifest(folder)
+        before = manifest.inputs if manifest else {}
+        return False, _difference(before, inputs)
+    if not is_intact(folder):
+        return False, "files are missing or cut short"
+    return True, "cached"
+
+
+def _difference(before: dict[str, object], now: dict[str, object]) -> str:
+    changed = []
+    for name, value in now.items():
+        old = before.get(name)
+        if old == value:
+            continue
+        if isinstance(old, dict) and isinstance(value, dict):
+            inner = sorted(key for key in {*old, *value} if old.get(key) != value.get(key))
+            changed += [f"{name} of {key}" for key in inner]
+        else:
+            changed.append(name)
+    return "changed: " + (", ".join(changed) or "key")
+
+
+def _annotation_hash(row: SlideRow) -> str:
+    from tme.safety import file_sha256
+
+    return file_sha256(row.annotations) if row.annotations and row.annotations.is_file() else ""
+
+
+def _megabytes(path: Path) -> float:
+    if path.is_dir():
+        return sum(found.stat().st_size for found in path.rglob("*") if found.is_file()) / 1e6
+    return path.stat().st_size / 1e6 if path.exists() else 0.0
+
+
+def _batches(slides: list[SlidePlan], limit_mb: float) -> tuple[tuple[str, ...], ...]:
+    """Neighbouring small slides share a process; a slide above the limit is alone."""
+    batches: list[tuple[str, ...]] = []
+    current: list[str] = []
+    filled = 0.0
+    for slide in slides:
+        if current and filled + slide.megabytes > limit_mb:
+            batches.append(tuple(current))
+            current, filled = [], 0.0
+        current.append(slide.slide_id)
+        filled += slide.megabytes
+    if current:
+        batches.append(tuple(current))
+    return tuple(batches)

@@ -1,0 +1,15 @@
+"""Version of each stage's algorithm. Raise a number when a stage's result can change.
+
+Saved artefacts are keyed with these, so results of an older algorithm are made anew and never
+mixed with new ones.
+"""
+
+STAGES: dict[str, int] = {
+    "tissue": 1,
+    "stain": 1,
+    "cells": 1,
+    "vessels": 1,
+    "regions": 1,
+    "measure": 1,
+    "overlay": 1,
+}

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass, field
 from typing import Literal
 
 Vector = tuple[float, float, float]
+
+
+def normalised_name(text: str) -> str:
+    """A stain's spelling without case, punctuation, spaces and Unicode look-alikes: ``Ki-67`` -> ``ki67``."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(letter for letter in folded if letter.isalnum())
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,10 @@ class StainProfile:
         e.g. that the slide does not look like the stain named.
     histogram : dict
         What the threshold was read from: ``{"edges": [...], "counts": [...]}``.
+    levels : dict of str to float
+        Optical densities engines normalise by, measured on the same sample: ``nuclear`` (the cut
+        between nuclei and the rest on the nuclear signal), ``background`` and ``nucleus`` (the
+        medians on either side of it).
     """
 
     stain: str
@@ -73,3 +84,4 @@ class StainProfile:
     threshold_note: str = ""
     cautions: tuple[str, ...] = ()
     histogram: dict[str, list[float]] = field(default_factory=dict)
+    levels: dict[str, float] = field(default_factory=dict)

@@ -1,0 +1,83 @@
+"""Segmenters: one file per engine, registered by name.
+
+In: RGB of a fixed window, its µm/px and the slide's stain profile. Out: `Detections`. An engine
+never sees the slide, the tissue mask or another window.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Protocol
+
+from tme.cells.types import Detections
+from tme.config import CellSettings
+from tme.registry import Registry
+from tme.slide.types import RGB
+from tme.stains.types import StainProfile
+
+
+class Engine(Protocol):
+    """A loaded engine, ready to segment.
+
+    Attributes
+    ----------
+    model_id : str
+        Name and version of the method or network; goes into every table.
+    model_sha256 : str
+        Hash of the weights; empty for an engine without weights.
+    """
+
+    model_id: str
+    model_sha256: str
+
+    def segment(self, rgb: RGB, mpp: float, profile: StainProfile) -> Detections:
+        """Instances in an (H, W, 3) uint8 window at ``mpp`` µm/px."""
+        ...
+
+
+class Segmenter(Protocol):
+    """What is known of an engine before its weights are loaded.
+
+    Attributes
+    ----------
+    name : str
+    mpp : float
+        µm/px the engine works at.
+    core_px, halo_px : int
+        Window the engine sees: core, and context on every side, in pixels at ``mpp``.
+    fixed_window : bool
+        Whether windows at the slide's edge must be filled up with white to their full size.
+    licence : str
+        Of code and weights, for the user to judge.
+    needs_weights : bool
+    """
+
+    name: str
+    mpp: float
+    core_px: int
+    halo_px: int
+    fixed_window: bool
+    licence: str
+    needs_weights: bool
+
+    def load(self, settings: CellSettings) -> Engine:
+        """The engine with its weights.
+
+        Raises
+        ------
+        EngineError
+            If a package or the weights are missing; the message says what to fetch.
+        """
+        ...
+
+
+SEGMENTERS: Registry[Segmenter] = Registry("segmenter", "tme.cells.engines", "tme.segmenters")
+
+
+@lru_cache(maxsize=2)
+def load_engine(settings: CellSettings) -> Engine:
+    """The engine the settings name, loaded once per process."""
+    return SEGMENTERS.get(settings.engine).load(settings)
+
+
+__all__ = ["SEGMENTERS", "Engine", "Segmenter", "load_engine"]

@@ -1,0 +1,103 @@
+"""Measures -> class, probability, is_til, positive: what a cell is said to be.
+
+In: numbers of cells, the stain and the slide's profile. Out: `Calls`. One threshold for the whole
+slide; nothing is learned from the cells at hand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tme.cells.measure import Measures, Values
+from tme.stains.types import Stain, StainProfile
+
+LYMPHOCYTE, OTHER, POSITIVE, NEGATIVE = "lymphocyte", "other", "positive", "negative"
+MARGIN_OD = 0.05
+
+# Logistic rule for lymphocytes on H&E.
+LYMPHOCYTE_INTERCEPT = 4.0
+LYMPHOCYTE_AREA = -0.08
+LYMPHOCYTE_ECCENTRICITY = -4.0
+LYMPHOCYTE_DARKNESS = 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class Calls:
+    """What each cell is said to be.
+
+    Attributes
+    ----------
+    name : (n,) object
+        ``class``.
+    probability : (n,) float64
+        Probability of the class named.
+    is_til : (n,) bool or None
+        None where the stain says nothing about lymphocytes.
+    positive : (n,) bool or None
+        None on H&E.
+    """
+
+    name: NDArray[np.object_]
+    probability: Values
+    is_til: NDArray[np.bool_] | None
+    positive: NDArray[np.bool_] | None
+
+
+def classify(
+    measures: Measures, stain: Stain, profile: StainProfile, til_prob: NDArray[np.float32] | None = None
+) -> Calls:
+    """Class of every cell.
+
+    Parameters
+    ----------
+    measures : Measures
+    stain : Stain
+    profile : StainProfile
+    til_prob : (n,) float32, optional
+        The engine's own probability of lymphocyte, used on H&E in place of the rule.
+    """
+    if stain.kind == "he":
+        return _he(measures, profile, til_prob)
+    return _dab(measures, stain, profile)
+
+
+def _he(measures: Measures, profile: StainProfile, til_prob: NDArray[np.float32] | None) -> Calls:
+    probability = (
+        lymphocyte_probability(measures, profile) if til_prob is None else til_prob.astype(np.float64)
+    )
+    is_til = probability >= 0.5
+    name = np.where(is_til, LYMPHOCYTE, OTHER).astype(object)
+    return Calls(name, np.where(is_til, probability, 1 - probability), is_til, None)
+
+
+def lymphocyte_probability(measures: Measures, profile: StainProfile) -> Values:
+    """Probability that a nucleus is a lymphocyte's: small, round and dark."""
+    darkness = measures.hematoxylin_od / max(profile.levels.get("nucleus", 0.5), 0.05)
+    score = (
+        LYMPHOCYTE_INTERCEPT
+        + LYMPHOCYTE_AREA * measures.area_um2
+        + LYMPHOCYTE_ECCENTRICITY * measures.eccentricity**2
+        + LYMPHOCYTE_DARKNESS * (darkness - 1)
+    )
+    return _logistic(score)
+
+
+def _dab(measures: Measures, stain: Stain, profile: StainProfile) -> Calls:
+    threshold = profile.dab_threshold_od
+    marker = measures.second_od
+    if stain.marker_site != "nucleus":
+        marker = np.maximum(measures.second_od, measures.ring_od)
+    if threshold is None:
+        threshold = float("inf")
+    probability = _logistic((marker - threshold) / MARGIN_OD)
+    positive = marker >= threshold
+    name = np.where(positive, POSITIVE, NEGATIVE).astype(object)
+    shown = np.where(positive, probability, 1 - probability)
+    return Calls(name, shown, positive if stain.til_marker else None, positive)
+
+
+def _logistic(score: Values) -> Values:
+    return 1 / (1 + np.exp(-np.clip(score, -30, 30)))

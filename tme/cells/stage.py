@@ -1,0 +1,257 @@
+"""Slide + TissueMask + StainProfile -> Cells: the cells stage.
+
+In: an open slide, its tissue and its stain profile. Out: `Cells`, one row per cell in tissue.
+`segment_task` does one task and holds no state: it may run in another process, given a ``read`` that
+can travel. Windows are fixed on the slide, so neither task size nor workers change a byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import shapely
+from numpy.typing import NDArray
+
+from tme.cells.classify import Calls, classify
+from tme.cells.engines import SEGMENTERS, Engine, load_engine
+from tme.cells.measure import Measures, measure
+from tme.cells.outline import trace
+from tme.cells.stitch import SAME_CELL_UM, TASK_SCHEMA, merge_tables
+from tme.cells.types import Cells
+from tme.config import CellSettings
+from tme.geometry import Box
+from tme.slide.types import RGB, Slide, SlideInfo
+from tme.stains.deconvolve import stain_od
+from tme.stains.types import Stain, StainProfile
+from tme.tiles import Window, make_grid
+from tme.tissue.types import TissueMask
+from tme.units import um_to_px
+
+COARSEST_MPP = 0.65
+DEFAULT_TASK_PX = 2048
+
+Read = Callable[[int, int, int, int, float], RGB]
+Runner = Callable[[Callable[[tuple[Window, ...]], pa.Table], Sequence[tuple[Window, ...]]], list[pa.Table]]
+
+
+def cells_possible(info: SlideInfo) -> str:
+    """Why a slide can give no cell counts; empty if it can."""
+    if info.mpp > COARSEST_MPP:
+        return f"{info.mpp:.3f} µm/px is too coarse to tell cells apart (limit {COARSEST_MPP} µm/px)"
+    return ""
+
+
+def find_cells(
+    slide: Slide,
+    tissue: TissueMask,
+    profile: StainProfile,
+    stain: Stain,
+    settings: CellSettings,
+    runner: Runner | None = None,
+    task_px: int = DEFAULT_TASK_PX,
+) -> Cells:
+    """All cells of a slide.
+
+    Parameters
+    ----------
+    slide : Slide
+        ``slide.read`` must be able to travel if the runner uses other processes.
+    tissue : TissueMask
+    profile : StainProfile
+    stain : Stain
+    settings : CellSettings
+    runner : callable, optional
+        ``runner(function, tasks)`` returns the results in the order of the tasks; without it they
+        run one after another.
+    task_px : int
+        Side of a task in working pixels; changes nothing but the bookkeeping.
+
+    Returns
+    -------
+    Cells
+    """
+    segmenter = SEGMENTERS.get(settings.engine)
+    mpp = slide.info.working_mpp(settings.mpp or segmenter.mpp)
+    engine = load_engine(settings)
+    tiles = make_grid(tissue, slide.info.size_at(mpp), mpp, segmenter.core_px, segmenter.halo_px)
+    function = partial(
+        run_task,
+        read=slide.read,
+        info=slide.info,
+        mpp=mpp,
+        profile=profile,
+        stain=stain,
+        settings=settings,
+    )
+    tables = (runner or _one_by_one)(function, tiles.tasks(task_px))
+    provenance: dict[str, Any] = {
+        "engine": settings.engine,
+        "model_id": engine.model_id,
+        "model_sha256": engine.model_sha256,
+        "work_mpp_um": mpp,
+    }
+    return merge_tables([_in_tissue(table, tissue) for table in tables], provenance)
+
+
+def _one_by_one(
+    function: Callable[[tuple[Window, ...]], pa.Table], tasks: Sequence[tuple[Window, ...]]
+) -> list[pa.Table]:
+    return [function(task) for task in tasks]
+
+
+def _in_tissue(table: pa.Table, tissue: TissueMask) -> pa.Table:
+    inside = tissue.values_at(table["x_um"].to_numpy(), table["y_um"].to_numpy(), tissue.tissue)
+    return table.filter(pa.array(inside))
+
+
+def run_task(
+    windows: tuple[Window, ...],
+    read: Read,
+    info: SlideInfo,
+    mpp: float,
+    profile: StainProfile,
+    stain: Stain,
+    settings: CellSettings,
+) -> pa.Table:
+    """`segment_task` with the engine the settings name; loaded once per process."""
+    return segment_task(windows, read, load_engine(settings), info, mpp, profile, stain, settings)
+
+
+def segment_task(
+    windows: tuple[Window, ...],
+    read: Read,
+    engine: Engine,
+    info: SlideInfo,
+    mpp: float,
+    profile: StainProfile,
+    stain: Stain,
+    settings: CellSettings,
+) -> pa.Table:
+    """Cells of a few windows.
+
+    Parameters
+    ----------
+    windows : tuple of Window
+    read : callable
+        `tme.slide.types.Slide.read` of the slide.
+    engine : Engine
+    info : SlideInfo
+    mpp : float
+        Working µm/px.
+    profile, stain, settings
+        As for `find_cells`.
+
+    Returns
+    -------
+    pa.Table
+        `tme.cells.stitch.TASK_SCHEMA`.
+    """
+    fixed = SEGMENTERS.get(settings.engine).fixed_window
+    size = info.size_at(mpp)
+    tables = [
+        _segment_window(pixels, outer, window, engine, info, mpp, profile, stain)
+        for window, outer, pixels in _windows(windows, read, size, mpp, fixed)
+    ]
+    return pa.concat_tables(tables) if tables else TASK_SCHEMA.empty_table()
+
+
+def _windows(windows: tuple[Window, ...], read: Read, size: tuple[int, int], mpp: float, fixed: bool) -> Any:
+    """(window, box, pixels); neighbours in a row are read as one strip, which saves decoding twice."""
+    for _, row in groupby(windows, key=lambda window: window.core.y0):
+        strip: list[Window] = []
+        for window in row:
+            if strip and window.core.x0 != strip[-1].core.x1:
+                yield from _strip(strip, read, size, mpp, fixed)
+                strip = []
+            strip.append(window)
+        yield from _strip(strip, read, size, mpp, fixed)
+
+
+def _strip(strip: list[Window], read: Read, size: tuple[int, int], mpp: float, fixed: bool) -> Any:
+    boxes = [window.outer if fixed else window.outer.clip(*size) for window in strip]
+    whole = Box(boxes[0].y0, boxes[0].x0, boxes[0].y1, boxes[-1].x1)
+    pixels = read(whole.x0, whole.y0, whole.width, whole.height, mpp)
+    for window, box in zip(strip, boxes, strict=True):
+        yield window, box, np.ascontiguousarray(pixels[:, box.x0 - whole.x0 : box.x1 - whole.x0])
+
+
+def _segment_window(
+    pixels: RGB,
+    outer: Box,
+    window: Window,
+    engine: Engine,
+    info: SlideInfo,
+    mpp: float,
+    profile: StainProfile,
+    stain: Stain,
+) -> pa.Table:
+    found = engine.segment(pixels, mpp, profile)
+    outlines = trace(found.labels)
+    if not len(outlines.labels):
+        return TASK_SCHEMA.empty_table()
+    measures = measure(found.labels, stain_od(pixels, profile), outlines, mpp)
+    til_prob = None if found.til_prob is None else found.til_prob[outlines.labels - 1]
+    calls = classify(measures, stain, profile, til_prob)
+    return _table(measures, calls, outlines.polygons, outer, window, info, mpp, stain)
+
+
+def _table(
+    measures: Measures,
+    calls: Calls,
+    polygons: NDArray[np.object_],
+    outer: Box,
+    window: Window,
+    info: SlideInfo,
+    mpp: float,
+    stain: Stain,
+) -> pa.Table:
+    x, y = measures.x + outer.x0, measures.y + outer.y0
+    margin = um_to_px(SAME_CELL_UM, mpp)
+    core = window.core
+    # Distance to the core's border: positive inside.
+    depth = np.minimum(np.minimum(x - core.x0, core.x1 - x), np.minimum(y - core.y0, core.y1 - y))
+    in_core = (x >= core.x0) & (x < core.x1) & (y >= core.y0) & (y < core.y1)
+    keep = in_core | (depth > -margin)
+    scale = mpp / info.mpp
+    outlines = shapely.transform(polygons[keep], lambda points: (points + (outer.x0, outer.y0)) * scale)
+    count = int(keep.sum())
+    second = None if stain.kind == "he" else measures.second_od[keep]
+    ring = None if stain.kind == "he" else measures.ring_od[keep]
+    columns = {
+        "cell_id": np.zeros(count, np.int64),
+        "x_um": np.round(x[keep] * mpp, 4),
+        "y_um": np.round(y[keep] * mpp, 4),
+        "x_px": np.round(x[keep] * scale, 4),
+        "y_px": np.round(y[keep] * scale, 4),
+        "area_um2": measures.area_um2[keep],
+        "eccentricity": measures.eccentricity[keep],
+        "solidity": measures.solidity[keep],
+        "hematoxylin_od": measures.hematoxylin_od[keep],
+        "dab_od": second,
+        "dab_ring_od": ring,
+        "class": calls.name[keep],
+        "class_prob": calls.probability[keep],
+        "is_til": None if calls.is_til is None else calls.is_til[keep],
+        "positive": None if calls.positive is None else calls.positive[keep],
+        "in_cluster": np.zeros(count, bool),
+        "cluster_count": None,
+        "compartment": None,
+        "geometry": shapely.to_wkb(outlines),
+        "in_core": in_core[keep],
+        "near_border": (depth < 2 * margin)[keep],
+        "window": np.full(count, core.y0 * 2**32 + core.x0, np.int64),
+    }
+    return pa.table([_array(columns[field.name], field, count) for field in TASK_SCHEMA], schema=TASK_SCHEMA)
+
+
+def _array(values: Any, field: pa.Field, count: int) -> pa.Array:
+    if values is None:
+        return pa.nulls(count, field.type)
+    if field.type == pa.float32():
+        values = np.asarray(values, np.float32)
+    return pa.array(values, field.type)

@@ -1,0 +1,155 @@
+"""CSV and Parquet: one dialect, the same bytes, and the way back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import shapely
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tme.errors import ArtefactError
+from tme.tables import (
+    cell_text,
+    csv_document,
+    parse_csv,
+    read_csv,
+    read_parquet,
+    significant,
+    write_csv,
+    write_parquet,
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, ""),
+        (float("nan"), ""),
+        (True, "true"),
+        (np.bool_(False), "false"),
+        (7, "7"),
+        (np.int64(-3), "-3"),
+        (-0.0, "0.0"),
+        (1 / 3, "0.333333333"),
+        (np.float32(0.1), "0.100000001"),
+        (1234567890123.0, "1234567890000.0"),
+        (-1e-7, "-1e-07"),
+        ("=1+1", "'=1+1"),
+        ("-2", "'-2"),
+        ("007", "007"),
+        ("\ud800", "?"),
+    ],
+)
+def test_a_value_becomes_this_text(value: object, text: str) -> None:
+    assert cell_text(value) == text
+
+
+def test_an_infinite_number_is_refused() -> None:
+    with pytest.raises(ValueError, match="infinite"):
+        cell_text(float("inf"))
+
+
+def test_a_document_is_rfc_4180() -> None:
+    text = csv_document(["a", "b"], [{"a": 'say "x", y', "b": None}, {"b": 2.5}])
+    assert text == 'a,b\r\n"say ""x"", y",\r\n,2.5\r\n'
+
+
+def test_a_value_without_a_column_is_an_error_not_a_loss() -> None:
+    with pytest.raises(ValueError, match="lacks: b"):
+        csv_document(["a"], [{"a": 1, "b": 2}])
+
+
+texts = st.text(st.characters(codec="utf-8"), max_size=20) | st.sampled_from(
+    ["=1+1", "'x", "''", "+cmd|' /C calc'!A0", "@SUM(A1)", "\t=1", "\r\n", '"', "a;b", "=\u2028", "中" * 64]
+)
+
+
+@given(st.lists(st.tuples(texts, texts), max_size=8))
+def test_text_comes_back(pairs: list[tuple[str, str]]) -> None:
+    text = csv_document(["x", "=y"], [{"x": x, "=y": y} for x, y in pairs])
+    columns, rows = parse_csv(text, "t")
+    assert columns == ["x", "=y"]
+    assert rows == [{"x": x or None, "=y": y or None} for x, y in pairs]
+    for _, cell in ((key, cell) for row in pairs for key, cell in enumerate(row)):
+        assert not cell_text(cell).lstrip(" ").startswith(("=", "+", "-", "@"))
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False, min_value=-1e300, max_value=1e300))
+def test_numbers_are_stable(value: float) -> None:
+    once = cell_text(value)
+    assert cell_text(float(once)) == once
+    assert once != "-0.0"
+    assert float(once) == pytest.approx(value, rel=1e-8)
+    assert significant(significant(value)) == significant(value)
+
+
+def test_file_has_no_bom_and_is_written_whole(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    write_csv(path, ["name"], [{"name": "é"}])
+    assert path.read_bytes() == "name\r\né\r\n".encode()
+    assert read_csv(path) == (["name"], [{"name": "é"}])
+    assert [found.name for found in tmp_path.iterdir()] == ["t.csv"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"a,b\r\n1\r\n", b"a,a\r\n1,2\r\n", b"a\r\n\xff\r\n", b'a\r\n"open\r\n']
+)
+def test_a_damaged_table_says_so(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(content)
+    with pytest.raises(ArtefactError):
+        read_csv(path)
+
+
+def test_a_missing_table_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ArtefactError):
+        read_csv(tmp_path / "none.csv")
+    with pytest.raises(ArtefactError):
+        read_parquet(tmp_path / "none.parquet")
+
+
+def _table(chunks: int) -> pa.Table:
+    wkb = [shapely.to_wkb(shapely.box(i, 0, i + 1, 1)) for i in range(4)]
+    table = pa.table(
+        {"id": [0, 1, 2, 3], "name": ["a", None, "a", "b"], "geometry": pa.array(wkb, pa.binary())}
+    )
+    step = 4 // chunks
+    return pa.concat_tables([table.slice(i * step, step) for i in range(chunks)])
+
+
+def test_parquet_bytes_do_not_show_how_the_table_was_made(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "one.parquet", _table(1), ["geometry"])
+    write_parquet(tmp_path / "four.parquet", _table(4), ["geometry"])
+    assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "four.parquet").read_bytes()
+
+
+def test_parquet_is_geoparquet_without_a_place_on_earth(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    write_parquet(path, _table(1), ["geometry"])
+    geo = json.loads(pq.read_schema(path).metadata[b"geo"])
+    assert geo["version"] == "1.1.0"
+    assert geo["columns"]["geometry"] == {"encoding": "WKB", "geometry_types": ["Polygon"], "crs": None}
+    assert read_parquet(path).to_pydict() == _table(1).to_pydict()
+    assert read_parquet(path, ["id"]).column_names == ["id"]
+    with pytest.raises(ArtefactError, match="no column 'x'"):
+        read_parquet(path, ["x"])
+
+
+def test_an_empty_parquet_keeps_its_columns(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    write_parquet(path, _table(1).slice(0, 0), ["geometry"])
+    assert read_parquet(path).num_rows == 0
+    assert json.loads(pq.read_schema(path).metadata[b"geo"])["columns"]["geometry"]["geometry_types"] == []
+
+
+def test_a_damaged_parquet_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    path.write_bytes(b"PAR1 not really")
+    with pytest.raises(ArtefactError):
+        read_parquet(path)

@@ -1,0 +1,28 @@
+"""Transparent is white: the only place where an alpha channel becomes colour."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tme.slide.types import RGB
+
+
+def on_white(pixels: NDArray[np.uint8], premultiplied: bool = False) -> RGB:
+    """RGB or RGBA composited on white, rounded half up.
+
+    Parameters
+    ----------
+    pixels : (h, w, 3 or 4) uint8
+    premultiplied : bool
+        Whether colours have been multiplied by alpha already.
+    """
+    if pixels.shape[2] == 3:
+        return np.ascontiguousarray(pixels)
+    alpha = pixels[..., 3:].astype(np.uint32)
+    colours = pixels[..., :3]
+    if alpha.min(initial=255) == 255:
+        return np.ascontiguousarray(colours)
+    light = colours * np.uint32(255) if premultiplied else colours * alpha
+    blended = (light + 255 * (255 - alpha) + 127) // 255
+    return np.minimum(blended, 255).astype(np.uint8)

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tme.cohort import SlideRow
-from tme.config import Config, settings_hash
+from tme.config import Config
 from tme.errors import SlideError
-from tme.pipeline.dask_runner import Runner, make_runner
+from tme.metrics import SlideContext, measure_slide
+from tme.pipeline.dask_runner import make_runner
 from tme.pipeline.outcome import Outcome
+from tme.pipeline.publish import publish
+from tme.pipeline.slide_keys import slide_keys
+from tme.pipeline.slide_stages import SlideStages
+from tme.pipeline.source import SlideSource, TravellingSlide, opened
 from tme.pipeline.stage_store import StageStore
-from tme.pipeline.tasks import SlideSource, opened
-from tme.pipeline.versions import STAGES
+from tme.regions import build_regions, read_annotations
+from tme.slide import preflight
 from tme.slide.hashing import content_sha256
-from tme.slide.types import Slide
-from tme.stains import STAINS, Stain
+from tme.stains import STAINS
+from tme.store import recover
 
 
 @dataclass(frozen=True)

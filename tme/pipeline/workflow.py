@@ -12,7 +12,7 @@ from typing import Any
 from tme.cohort import Cohort
 from tme.config import Config, load_config
 from tme.errors import ConfigError
-from tme.pipeline.cohort_job import cohort_key, cohort_is_done
+from tme.pipeline.cohort_job import cohort_is_done, cohort_key
 from tme.pipeline.inputs import load_run_cohort
 from tme.pipeline.plan import Plan, discard_failed, make_plan
 from tme.slide.hashing import fingerprint

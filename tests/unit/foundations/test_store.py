@@ -1,0 +1,138 @@
+"""Artefacts: all or nothing, found again only when whole."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tme.errors import ArtefactError, BusyError, SpaceError
+from tme.store import (
+    canonical_json,
+    check_no_orphans,
+    is_intact,
+    job_lock,
+    new_artefact,
+    read_json,
+    read_manifest,
+    recover,
+    run_lock,
+    space_guard,
+    write_json,
+    write_text,
+)
+
+
+def make(folder: Path, text: str, key: str = "k1") -> None:
+    with new_artefact(folder, key, {"input": text}) as temporary:
+        write_text(temporary / "a.txt", text)
+        write_text(temporary / "sub" / "b.txt", text * 2)
+
+
+def test_an_artefact_appears_whole_with_its_manifest(tmp_path: Path) -> None:
+    make(tmp_path / "x", "one")
+    manifest = read_manifest(tmp_path / "x")
+    assert manifest is not None
+    assert manifest.key == "k1"
+    assert sorted(manifest.files) == ["a.txt", "sub/b.txt"]
+    assert is_intact(tmp_path / "x", "k1", thorough=True)
+    assert not is_intact(tmp_path / "x", "another key")
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_second_artefact_replaces_the_first(tmp_path: Path) -> None:
+    make(tmp_path / "x", "one")
+    make(tmp_path / "x", "two", "k2")
+    assert (tmp_path / "x" / "a.txt").read_text() == "two"
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_an_exception_publishes_nothing_and_keeps_the_old(tmp_path: Path) -> None:
+    make(tmp_path / "x", "one")
+    with pytest.raises(ValueError, match="stop"), new_artefact(tmp_path / "x", "k2", {}) as temporary:
+        write_text(temporary / "a.txt", "half")
+        raise ValueError("stop")
+    assert is_intact(tmp_path / "x", "k1", thorough=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+@pytest.mark.parametrize("harm", ["cut", "flip", "remove", "manifest"])
+def test_a_harmed_artefact_is_not_taken_for_whole(tmp_path: Path, harm: str) -> None:
+    folder = tmp_path / "x"
+    make(folder, "one")
+    path = folder / "sub" / "b.txt"
+    if harm == "cut":
+        path.write_text("oneon")
+    elif harm == "flip":
+        path.write_text("oneonE")
+    elif harm == "remove":
+        path.unlink()
+    else:
+        (folder / "manifest.json").write_text('{"key": "k1"}')
+    assert not is_intact(folder, "k1", thorough=True)
+
+
+def test_a_kill_between_the_two_renames_is_recovered(tmp_path: Path) -> None:
+    make(tmp_path / "x", "one")
+    (tmp_path / "x").rename(tmp_path / ".x.old")
+    (tmp_path / ".x.abc.part").mkdir()
+    recover(tmp_path / "x")
+    assert is_intact(tmp_path / "x", "k1", thorough=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_recover_drops_the_old_one_when_the_new_is_there(tmp_path: Path) -> None:
+    make(tmp_path / "x", "one")
+    (tmp_path / "x").rename(tmp_path / ".x.old")
+    make(tmp_path / "y", "two")
+    (tmp_path / "y").rename(tmp_path / "x")
+    recover(tmp_path / "x")
+    assert (tmp_path / "x" / "a.txt").read_text() == "two"
+    assert not (tmp_path / ".x.old").exists()
+
+
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SpaceError, match="no space left"), space_guard(tmp_path / "f"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(PermissionError), space_guard(tmp_path / "f"):
+        raise PermissionError(errno.EACCES, "no")
+
+
+def test_json_is_canonical_and_unreadable_json_is_named(tmp_path: Path) -> None:
+    assert canonical_json({"b": 1, "a": "ü"}) == '{\n  "a": "ü",\n  "b": 1\n}\n'
+    write_json(tmp_path / "f.json", {"a": 1})
+    assert read_json(tmp_path / "f.json") == {"a": 1}
+    (tmp_path / "f.json").write_text("{")
+    with pytest.raises(ArtefactError, match=r"f\.json"):
+        read_json(tmp_path / "f.json")
+    with pytest.raises(ValueError, match="JSON compliant"):
+        canonical_json(float("nan"))
+
+
+def test_a_locked_folder_refuses_a_second_run_and_a_dead_holder_frees_it(tmp_path: Path) -> None:
+    code = (
+        "import sys, time, pathlib, tme.store as s\n"
+        "with s.run_lock(pathlib.Path(sys.argv[1])):\n"
+        "    print('held', flush=True); time.sleep(60)\n"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with pytest.raises(BusyError, match=f"process {holder.pid}"), run_lock(tmp_path):
+            pass
+    finally:
+        holder.kill()
+        holder.wait()
+    with run_lock(tmp_path):
+        pass
+
+
+def test_jobs_share_the_folder_and_hold_off_a_new_run(tmp_path: Path) -> None:
+    with job_lock(tmp_path), job_lock(tmp_path), pytest.raises(BusyError, match="interrupted run"):
+        check_no_orphans(tmp_path)
+    check_no_orphans(tmp_path)

@@ -1,0 +1,124 @@
+"""The costly stages of one slide, each saved under the key of all it depends on.
+
+Keys form a chain: a stage's key holds the key of the stage before it, its own settings and the
+version of its algorithm, so that a change makes exactly the stages behind it run again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from tme.cells import cells_possible, find_cells
+from tme.cells.engines import load_engine
+from tme.cells.types import Cells
+from tme.config import Config, settings_hash
+from tme.pipeline.dask_runner import Runner
+from tme.pipeline.source import TravellingSlide
+from tme.pipeline.stage_store import StageStore
+from tme.pipeline.versions import STAGES
+from tme.stains import Stain, StainProfile
+from tme.stains.estimate import estimate_profile
+from tme.store import write_bytes
+from tme.tables import read_parquet, write_parquet
+from tme.tissue import find_tissue, jpeg_bytes, load_mask, make_thumbnail, save_mask
+from tme.tissue.types import TissueMask
+from tme.vessels import find_vessels, vessels_possible
+from tme.vessels.types import Vessels
+
+THUMBNAIL_PX = 2048
+
+
+class SlideStages:
+    """Runs or finds again the stages of one slide.
+
+    Parameters
+    ----------
+    store : StageStore
+    slide : TravellingSlide
+    stain : Stain
+    config : Config
+    """
+
+    def __init__(self, store: StageStore, slide: TravellingSlide, stain: Stain, config: Config) -> None:
+        self.store = store
+        self.slide = slide
+        self.stain = stain
+        self.config = config
+        self.key = settings_hash([slide.source.content, slide.source.mpp])
+
+    def _next_key(self, name: str, *settings: Any) -> str:
+        parts = [settings_hash(part) for part in settings]
+        return settings_hash([self.key, name, STAGES[name], *parts])
+
+    def tissue(self) -> TissueMask:
+        """Tissue and artefacts; ``tissue.png`` and ``thumbnail.jpg``."""
+        self.key = self._next_key("tissue", self.config.tissue)
+
+        def compute(folder: Path) -> Any:
+            mask = find_tissue(self.slide, self.config.tissue)
+            write_bytes(folder / "thumbnail.jpg", jpeg_bytes(make_thumbnail(self.slide, THUMBNAIL_PX)))
+            return save_mask(folder / "tissue.png", mask)
+
+        folder, header = self.store.run("tissue", self.key, compute)
+        return load_mask(folder / "tissue.png", header)
+
+    def profile(self, tissue: TissueMask) -> StainProfile:
+        """The slide's stain: vectors, background, threshold."""
+        self.key = self._next_key("stain", self.config.stain, self.stain.name)
+
+        def compute(_: Path) -> Any:
+            return asdict(estimate_profile(self.slide, tissue, self.stain, self.config.stain))
+
+        _, value = self.store.run("stain", self.key, compute)
+        return StainProfile.from_json(value)
+
+    def cells(self, tissue: TissueMask, profile: StainProfile, runner: Runner) -> tuple[Cells | None, str]:
+        """Cells, or None with the reason why there are none to count."""
+        if "cells" not in self.stain.targets:
+            return None, f"{self.stain.name} is not read for cells"
+        reason = cells_possible(self.slide.info)
+        if reason:
+            return None, reason
+        settings = self.config.cells
+        key = self._next_key("cells", settings, load_engine(settings).model_sha256)
+
+        def compute(folder: Path) -> Any:
+            task_px = self.config.run.task_px
+            cells = find_cells(self.slide, tissue, profile, self.stain, settings, runner, task_px)
+            write_parquet(folder / "cells.parquet", cells.table)
+            return cells.provenance
+
+        folder, provenance = self.store.run("cells", key, compute)
+        return Cells(_blank(read_parquet(folder / "cells.parquet")), provenance), ""
+
+    def vessels(self, tissue: TissueMask, profile: StainProfile, runner: Runner) -> tuple[Vessels | None, str]:
+        """Vessels, or None with the reason why there are none to count."""
+        if "vessels" not in self.stain.targets:
+            return None, f"{self.stain.name} is not read for vessels"
+        reason = vessels_possible(self.slide.info)
+        if reason:
+            return None, reason
+        settings = self.config.vessels
+        key = self._next_key("vessels", settings)
+
+        def compute(folder: Path) -> Any:
+            task_px = self.config.run.task_px
+            vessels = find_vessels(self.slide, tissue, profile, self.stain, settings, runner, task_px)
+            write_parquet(folder / "vessels.parquet", vessels.table)
+            return vessels.provenance
+
+        folder, provenance = self.store.run("vessels", key, compute)
+        return Vessels(_blank(read_parquet(folder / "vessels.parquet")), provenance), ""
+
+
+def _blank(table: pa.Table) -> pa.Table:
+    """The table as the stage made it: what later stages fill in (``compartment``) is empty again.
+
+    A published table is found again with its compartments, which belong to older annotations.
+    """
+    index = table.schema.get_field_index("compartment")
+    return table.set_column(index, "compartment", pa.nulls(table.num_rows, pa.string()))

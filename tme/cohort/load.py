@@ -1,0 +1,174 @@
+"""Sample sheet, or a folder of slides, to a checked `Cohort`: all problems are told at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from tme.cohort.columns import read_columns
+from tme.cohort.folder import folder_notes, read_names, scan
+from tme.cohort.look_alikes import almost_alike, look_alikes
+from tme.cohort.reader import Table, read_table
+from tme.cohort.rows import RawRow, RowContext, read_row
+from tme.cohort.rules import mixed_lesions, same_slides, shared_annotations
+from tme.cohort.slide_ids import repeated_ids, with_ids
+from tme.cohort.text import shown
+from tme.cohort.time_order import dates_and_days, time_order
+from tme.cohort.types import Cohort, SlideRow
+from tme.cohort.words import Vocabulary
+from tme.cohort.write import SHEET_NAME
+from tme.config import CohortSettings
+from tme.errors import Problem, SheetError
+
+Fingerprint = Callable[[Path], str]
+
+
+def load_cohort(
+    source: Path,
+    settings: CohortSettings,
+    stains: Mapping[str, str],
+    fingerprints: Fingerprint | None = None,
+) -> Cohort:
+    """Read and check a sample sheet, or the names of a folder's slides.
+
+    Parameters
+    ----------
+    source : Path
+        The sheet, or the folder; a ``cohort.csv`` in the folder wins over the slides' names.
+    settings : CohortSettings
+    stains : mapping
+        Accepted spelling -> registered stain; spellings are compared without case and punctuation.
+    fingerprints : callable, optional
+        Cheap hash of a slide's content, to find the same slide under two names; files with one
+        fingerprint are then compared byte by byte. Without it only paths and ``sha256`` are compared.
+
+    Returns
+    -------
+    Cohort
+        Rows in the order of the sheet (of the sorted paths, for a folder), with notes.
+
+    Raises
+    ------
+    SheetError
+        With every problem of the sheet, ordered by row.
+    """
+    words = Vocabulary.of(settings, stains)
+    path = Path(os.path.abspath(source))
+    notes = []
+    if path.is_dir() and not (path / SHEET_NAME).is_file():
+        return _from_folder(path, settings, words, fingerprints)
+    if path.is_dir():
+        path = path / SHEET_NAME
+        notes = [
+            Problem(SHEET_NAME, "the sheet in this folder is read, not the slides' names", severity="note")
+        ]
+    table = read_table(path)
+    columns = read_columns(table.header, table.name)
+    raw, problems = _cells_by_column(table, columns.names)
+    if not raw and not problems:
+        problems = [
+            Problem(table.name, "the sheet has no rows", "there is nothing to do", "add one row per slide")
+        ]
+    context = RowContext(path.parent, words, table.delimiter == ";")
+    return _checked(
+        raw, context, settings, fingerprints, [*columns.problems, *problems], [*notes, *columns.notes]
+    )
+
+
+def _from_folder(
+    folder: Path, settings: CohortSettings, words: Vocabulary, fingerprints: Fingerprint | None
+) -> Cohort:
+    found = scan(folder)
+    named = read_names(folder, found, settings, words)
+    left_out = [slide.problem for slide in named if slide.problem]
+    fitting = [slide.row for slide in named if slide.problem is None]
+    if not fitting:
+        summary = Problem(
+            folder.name or str(folder),
+            "no slide's name says patient, timepoint and stain"
+            if named
+            else "there is no slide in this folder",
+            f"{len(named)} slides found",
+            "name them like P01_baseline_CD8.svs, set cohort.name_pattern, or write a sheet with `tme init`",
+        )
+        raise SheetError(summary.what, problems=(summary, *left_out))
+    notes = [*left_out, *folder_notes(found)]
+    return _checked(fitting, RowContext(folder, words), settings, fingerprints, [], notes)
+
+
+def _cells_by_column(table: Table, names: tuple[str, ...]) -> tuple[list[RawRow], list[Problem]]:
+    rows, problems = [], []
+    for number, cells in table.rows:
+        beyond = [cell for cell in cells[len(names) :] if cell.strip()]
+        nameless = [cell for name, cell in zip(names, cells, strict=False) if not name and cell.strip()]
+        if beyond or nameless:
+            problems.append(_loose_cell(number, (beyond or nameless)[0], len(cells), len(names)))
+        filled = [*cells, *[""] * (len(names) - len(cells))]
+        rows.append(RawRow(number, {name: cell for name, cell in zip(names, filled, strict=False) if name}))
+    return rows, problems
+
+
+def _loose_cell(number: int, cell: str, given: int, columns: int) -> Problem:
+    return Problem(
+        f"row {number}",
+        f"the cell {shown(cell)} belongs to no column",
+        f"the row has {given} cells, the header {columns}",
+        "put quotation marks round text that holds the separator, or name the column",
+    )
+
+
+def _checked(
+    raw: list[RawRow],
+    context: RowContext,
+    settings: CohortSettings,
+    fingerprints: Fingerprint | None,
+    problems: list[Problem],
+    notes: list[Problem],
+) -> Cohort:
+    rows: list[SlideRow] = []
+    by_row: list[Problem] = []
+    for one in raw:
+        row, found = read_row(one, context)
+        rows.append(row)
+        by_row += found
+    by_row += [*repeated_ids(rows), *look_alikes(rows), *time_order(rows, settings.timepoints)]
+    by_row += [*dates_and_days(rows), *_same(rows, raw, fingerprints, by_row)]
+    header = [problem for problem in problems if not problem.where.startswith("row")]
+    by_row += [problem for problem in problems if problem.where.startswith("row")]
+    if header or by_row:
+        ordered = (*header, *sorted(by_row, key=_first_row))
+        raise SheetError(ordered[0].what, problems=ordered)
+    cautions = [*almost_alike(rows), *mixed_lesions(rows), *shared_annotations(rows)]
+    return Cohort(tuple(with_ids(rows)), settings.timepoints, (*notes, *sorted(cautions, key=_first_row)))
+
+
+def _same(
+    rows: list[SlideRow], raw: list[RawRow], fingerprints: Fingerprint | None, problems: list[Problem]
+) -> list[Problem]:
+    given = [row for row, one in zip(rows, raw, strict=True) if one.cells.get("slide", "").strip()]
+    if fingerprints is None:
+        return same_slides(given, None)
+
+    def fingerprint(row: SlideRow) -> str:
+        try:
+            return fingerprints(row.path)
+        except OSError as error:
+            problems.append(_unreadable(row, error))
+            return ""
+
+    return same_slides(given, fingerprint)
+
+
+def _unreadable(row: SlideRow, error: OSError) -> Problem:
+    return Problem(
+        f"row {row.sheet_row}",
+        f"slide {shown(row.path.name)} cannot be read",
+        error.strerror or str(error),
+        "check its permissions, or give a reason in 'exclude'",
+    )
+
+
+def _first_row(problem: Problem) -> int:
+    digits = "".join(c if c.isdigit() else " " for c in problem.where).split()
+    return int(digits[0]) if digits else 0

@@ -1,0 +1,117 @@
+"""The sheet `tme init` writes: every slide of a folder, filled in as far as the names say."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from tme.cohort.folder import folder_notes, read_names, scan
+from tme.cohort.text import shown
+from tme.cohort.words import Vocabulary
+from tme.config import CohortSettings
+from tme.errors import Problem, SheetError
+from tme.safety import csv_text
+from tme.store import write_text
+
+SHEET_NAME = "cohort.csv"
+COLUMNS = (
+    "patient_id",
+    "lesion_id",
+    "timepoint",
+    "stain",
+    "slide",
+    "slide_id",
+    "block_id",
+    "specimen_type",
+    "biopsy_date",
+    "mpp",
+    "annotations",
+    "batch",
+    "exclude",
+)
+
+
+def write_sheet(
+    folder: Path, settings: CohortSettings, stains: Mapping[str, str], sheet: Path | None = None
+) -> tuple[Path, tuple[Problem, ...]]:
+    """Write a sample sheet for a folder of slides, for the user to complete.
+
+    Slides whose names do not say enough have a row too, with empty cells that `load_cohort` asks
+    for. Text a spreadsheet would run is neutralised, and undone on reading.
+
+    Parameters
+    ----------
+    folder : Path
+    settings : CohortSettings
+    stains : mapping
+        As for `load_cohort`.
+    sheet : Path, optional
+        Where to write; ``cohort.csv`` in the folder by default.
+
+    Returns
+    -------
+    (Path, tuple of Problem)
+        The sheet, and notes on what needs the user's eye.
+
+    Raises
+    ------
+    SheetError
+        If the sheet exists already, or the folder is none or has no slides.
+    """
+    target = Path(os.path.abspath(sheet or folder / SHEET_NAME))
+    if os.path.lexists(target):
+        raise SheetError(
+            "the sheet exists already",
+            where=str(target),
+            why="what was entered in it would be lost",
+            fix="edit it, or move it away first",
+        )
+    if not folder.is_dir():
+        raise SheetError("this is not a folder", where=str(folder), fix="give the folder with the slides")
+    words = Vocabulary.of(settings, stains)
+    root = Path(os.path.abspath(folder))
+    found = scan(root)
+    if not found.slides:
+        raise SheetError(
+            "there is no slide in this folder", where=str(folder), fix="give the folder with the slides"
+        )
+    named = read_names(root, found, settings, words)
+    write_text(target, _sheet_text([_row(slide.row.cells, root, target.parent) for slide in named]))
+    incomplete = [
+        Problem(
+            f"row {slide.row.number}",
+            f"the name {shown(slide.row.cells['slide'])} does not say patient, timepoint and stain",
+            "without them the slide cannot be counted",
+            "fill in the row",
+            "caution",
+        )
+        for slide in named
+        if slide.problem
+    ]
+    return target, (*incomplete, *folder_notes(found))
+
+
+def _row(cells: dict[str, str], folder: Path, base: Path) -> dict[str, str]:
+    row = dict(cells)
+    for column in {"slide", "annotations"} & set(cells):
+        row[column] = _relative(folder / cells[column], base)
+    return row
+
+
+def _relative(path: Path, base: Path) -> str:
+    relative = Path(os.path.relpath(path, base)).as_posix()
+    # A blank at the start would be stripped on reading, a formula's start would be neutralised.
+    return relative if relative[0].isalnum() or relative[0] in "._" else f"./{relative}"
+
+
+def _sheet_text(rows: list[dict[str, str]]) -> str:
+    more = sorted({name for row in rows for name in row} - set(COLUMNS))
+    columns = [*COLUMNS, *more]
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream)
+    writer.writerow(columns)
+    writer.writerows([csv_text(row.get(name, "")) for name in columns] for row in rows)
+    return stream.getvalue()

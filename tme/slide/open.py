@@ -9,7 +9,7 @@ from tme.slide.guards import check_path, decoding, shown
 from tme.slide.reader import TiledSlide
 from tme.slide.source import BACKENDS, Source
 
-HEAD_BYTES = 64
+HEAD_BYTES = 256
 KNOWN_STRANGERS = (
     (b"ZISRAWFILE", "this is a Zeiss CZI file, which is not read", "export it from ZEN as OME-TIFF or SVS"),
     (
@@ -19,6 +19,7 @@ KNOWN_STRANGERS = (
     ),
     (b"\xff\x4f\xff\x51", "this is a JPEG 2000 image, which is not read on its own", "save it as tiled TIFF"),
     (b"PK\x03\x04", "this is a zip archive", "unpack it and give the folder or file inside"),
+    (b"<DataObject", "this is a Philips iSyntax file, which is not read", "export it as TIFF or DICOM"),
     (b"\x1f\x8b", "this is a gzip archive", "unpack it and give the file inside"),
 )
 
@@ -58,6 +59,13 @@ def _source(path: Path) -> tuple[str, Source]:
     for magic, what, fix in KNOWN_STRANGERS:
         if head.startswith(magic):
             raise SlideError(what, where=shown(path), fix=fix)
+    if path.suffix.casefold() == ".vsi":
+        raise SlideError(
+            "this is an Olympus VSI overview, which holds no slide",
+            where=shown(path),
+            why="the pixels lie in .ets files of a folder beside it, which are not read",
+            fix="export it as OME-TIFF",
+        )
     for name, backend in sorted(BACKENDS.items(), key=lambda item: (item[1].rank, item[0])):
         if backend.claims(path, head):
             return name, backend.open(path)

@@ -24,5 +24,5 @@ def on_white(pixels: NDArray[np.uint8], premultiplied: bool = False) -> RGB:
     if alpha.min(initial=255) == 255:
         return np.ascontiguousarray(colours)
     light = colours * np.uint32(255) if premultiplied else colours * alpha
-    blended = (light + 255 * (255 - alpha) + 127) // 255
+    blended: NDArray[np.uint32] = (light + 255 * (255 - alpha) + 127) // 255
     return np.minimum(blended, 255).astype(np.uint8)

@@ -1,0 +1,202 @@
+"""Vessels of a synthetic slide: shapes, placing, painting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tme.testing.render_ground import Canvas
+from tme.testing.render_noise import Field, ramp
+from tme.testing.render_place import Occupancy, Points, even_points, fibre_angle
+from tme.testing.render_spec import MPP, PX, Look
+from tme.testing.render_stamp import Texture
+from tme.testing.render_tissue import Plan
+from tme.units import px_to_um
+
+KINDS = ("capillary", "slit", "lengthwise", "large")
+SHARES = (0.36, 0.22, 0.26, 0.16)
+LUMEN_UM = 4.0
+
+
+@dataclass(frozen=True, eq=False)
+class Vessel:
+    """One vessel.
+
+    Attributes
+    ----------
+    kind : {"capillary", "slit", "lengthwise", "large"}
+    outline : (n, 2) float64
+        Outer border of the endothelium, px.
+    lumen : (m, 2) float64 or None
+        Its inner border, px; None where the walls touch.
+    lumen_um : float
+        Width of the lumen at its widest, µm.
+    muscle_um : float
+        Thickness of a muscular coat outside the outline; 0 without.
+    """
+
+    kind: str
+    outline: Points
+    lumen: Points | None
+    lumen_um: float
+    muscle_um: float
+
+
+def place_vessels(plan: Plan, n: int, taken: Occupancy, rng: np.random.Generator) -> list[Vessel]:
+    """Draw ``n`` vessels that do not touch, mostly in tumour and stroma; marks what they take."""
+    weight = (plan.inside > 30) * (1 + 1.2 * plan.stroma) * (1 - 0.9 * plan.fat) * (1 - plan.necrosis) ** 2
+    vessels: list[Vessel] = []
+    for attempt in range(12):
+        missing = n - len(vessels)
+        centres = even_points(weight.astype(np.float32), missing, rng)
+        angles = fibre_angle(plan, centres)
+        for centre, angle in zip(centres, angles, strict=True):
+            kind = str(rng.choice(KINDS, p=SHARES)) if attempt < 6 else "slit"
+            vessel = _draw(kind, centre, float(angle), plan, rng)
+            if not _inside(plan, vessel.outline) or not taken.polygon_fits(vessel.outline, 7):
+                continue
+            taken.take_polygon(_grown(vessel.outline, (1.0 + vessel.muscle_um) * PX))
+            vessels.append(vessel)
+        if len(vessels) >= n:
+            break
+    return vessels
+
+
+def _inside(plan: Plan, outline: Points) -> bool:
+    from tme.testing.render_place import value_at
+
+    width, height = plan.size_px
+    if outline.min() < 0 or outline[:, 0].max() >= width or outline[:, 1].max() >= height:
+        return False
+    return bool((value_at(plan.inside, outline) > 14).all())
+
+
+def _draw(kind: str, centre: Points, angle: float, plan: Plan, rng: np.random.Generator) -> Vessel:
+    angle += float(rng.normal(0, 0.35))
+    if kind == "lengthwise":
+        return _tube(kind, centre, angle, float(rng.uniform(45, 190)), float(rng.uniform(4, 9)), plan, rng)
+    if kind == "slit":
+        return _tube(kind, centre, angle, float(rng.uniform(18, 60)), float(rng.uniform(1.7, 2.9)), plan, rng)
+    if kind == "large":
+        return _closed(kind, centre, angle, float(np.exp(rng.uniform(np.log(12), np.log(42)))), rng)
+    return _closed(kind, centre, angle, float(rng.uniform(5.2, 10)), rng)
+
+
+def _closed(kind: str, centre: Points, angle: float, radius_um: float, rng: np.random.Generator) -> Vessel:
+    """A vessel cut across or obliquely."""
+    turn = np.linspace(0, 2 * np.pi, 72, endpoint=False)
+    stretch = float(np.sqrt(rng.uniform(1.0, 2.4)))
+    radius = np.ones(72)
+    for k in (2, 3, 4, 5):
+        radius += rng.normal(0, 0.13 / k) * np.cos(k * turn + rng.uniform(0, 2 * np.pi))
+    x, y = radius_um * stretch * radius * np.cos(turn), radius_um / stretch * radius * np.sin(turn)
+    c, s = np.cos(angle), np.sin(angle)
+    outline = centre + PX * np.stack([x * c - y * s, x * s + y * c], -1)
+    wall_um = float(rng.uniform(1.6, 2.6)) + (0.4 if kind == "large" else 0.0)
+    narrow_um = float(np.min(radius)) * radius_um / stretch
+    if narrow_um < wall_um + 1.0:
+        return Vessel(kind, outline, None, 0.0, 0.0)
+    thick = wall_um * (
+        1 + 0.25 * np.cos(turn * 2 + rng.uniform(0, 6)) + 0.15 * np.cos(turn * 5 + rng.uniform(0, 6))
+    )
+    lumen = _grown(outline, -PX * thick)
+    muscle_um = float(rng.uniform(4, 12)) if kind == "large" and rng.random() < 0.4 else 0.0
+    return Vessel(kind, outline, lumen, 2 * (narrow_um - wall_um), muscle_um)
+
+
+def _tube(
+    kind: str,
+    centre: Points,
+    angle: float,
+    length_um: float,
+    half_um: float,
+    plan: Plan,
+    rng: np.random.Generator,
+) -> Vessel:
+    """A vessel cut lengthwise, or a slit: a bent band along the fibres."""
+    n = max(12, int(length_um / 2))
+    bend = np.cumsum(rng.normal(0, 0.045, n)) + rng.normal(0, 0.25) * np.linspace(-1, 1, n)
+    heading = angle + bend - bend[n // 2]
+    steps = PX * length_um / n * np.stack([np.cos(heading), np.sin(heading)], -1)
+    line = np.cumsum(steps, 0)
+    line += centre - line[n // 2]
+    normal = np.stack([-np.sin(heading), np.cos(heading)], -1)
+    along = np.linspace(-1, 1, n)
+    swell = 1 + 0.2 * np.sin(along * rng.uniform(2, 5) + rng.uniform(0, 6))
+    half = half_um * swell * (1 - np.abs(along) ** 6 * 0.85)
+    outline = _band(line, normal, half)
+    wall_um = float(rng.uniform(1.5, 2.4))
+    if half_um < wall_um + 1.0:
+        return Vessel(kind, outline, None, 0.0, 0.0)
+    inner = half - wall_um * (1 + 0.2 * np.sin(along * rng.uniform(4, 9)))
+    core = (np.abs(along) < 1 - 2 * wall_um / length_um) & (inner > 0.5)
+    lumen = _band(line[core], normal[core], inner[core])
+    return Vessel(kind, outline, lumen, 2 * float(inner.max()), 0.0)
+
+
+def _band(line: Points, normal: Points, half_um: NDArray[np.float64]) -> Points:
+    side = PX * half_um[:, None] * normal
+    return np.asarray(np.concatenate([line + side, (line - side)[::-1]]))
+
+
+def _grown(outline: Points, by_px: float | NDArray[np.float64]) -> Points:
+    """A closed outline moved outwards along its normals (inwards where negative)."""
+    tangent = np.roll(outline, -1, 0) - np.roll(outline, 1, 0)
+    normal = np.stack([tangent[:, 1], -tangent[:, 0]], -1)
+    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
+    x, y = outline.T
+    turning = np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y)
+    move = np.asarray(by_px) * (1.0 if turning > 0 else -1.0)
+    return np.asarray(outline + np.reshape(move, (-1, 1)) * normal)
+
+
+def polygon_area_um2(outline: Points) -> float:
+    """Area of a closed outline given in px, µm² (shoelace)."""
+    x, y = outline.T
+    twice = float(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y))
+    return px_to_um(px_to_um(abs(twice) / 2, MPP), MPP)
+
+
+def paint_vessel(
+    canvas: Canvas, vessel: Vessel, look: Look, texture: Texture, marked: bool, rng: np.random.Generator
+) -> None:
+    """Clear the lumen, draw the wall, and stain the endothelium where ``marked`` (CD31)."""
+    grow = int(PX * vessel.muscle_um) + 6
+    low = np.floor(vessel.outline.min(0)).astype(int) - grow
+    high = np.ceil(vessel.outline.max(0)).astype(int) + grow
+    height, width = canvas.shape
+    if low.min() < 0 or high[0] > width or high[1] > height:
+        return
+    shape = (int(high[1] - low[1]), int(high[0] - low[0]))
+    rows, columns = slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))
+    outer = _filled(shape, vessel.outline - low)
+    inner = _filled(shape, vessel.lumen - low) if vessel.lumen is not None else np.zeros(shape, np.float32)
+    if vessel.muscle_um:
+        coat = _filled(shape, _grown(vessel.outline, PX * vessel.muscle_um) - low) * (1 - outer)
+        canvas.second[rows, columns] += coat * np.float32(0.5 * look.collagen_od)
+    canvas.fade(int(low[1]), int(low[0]), np.float32(0.94) * inner)
+    wall = np.maximum(outer - inner, 0)
+    canvas.second[rows, columns] += wall * np.float32(0.35 * look.collagen_od)
+    if not marked:
+        return
+    cut_y, cut_x = (int(rng.integers(0, 1024 - side)) if side < 1024 else 0 for side in shape)
+    coarse = np.resize(texture.coarse[cut_y : cut_y + shape[0], cut_x : cut_x + shape[1]], shape)
+    fine = np.resize(texture.fine[cut_y : cut_y + shape[0], cut_x : cut_x + shape[1]], shape)
+    gap = float(rng.choice([-1.7, -1.2, -0.7], p=[0.5, 0.35, 0.15]))
+    strength = look.marker_od * float(np.exp(rng.normal(0, look.marker_spread)))
+    uneven = np.maximum(1 + 0.25 * coarse + 0.15 * fine, 0.2) * ramp(coarse, gap - 0.2, gap + 0.2)
+    within = float(rng.uniform(0.0, 0.12)) if rng.random() < 0.8 else float(rng.uniform(0.2, 0.45))
+    brown = strength * (wall * uneven + within * inner * np.maximum(0.6 + 0.6 * coarse, 0))
+    leak = cv2.GaussianBlur(np.asarray(brown, np.float32), (0, 0), 3.0) * 0.12
+    canvas.marker[rows, columns] += (brown + leak).astype(np.float32)
+
+
+def _filled(shape: tuple[int, int], outline: Points) -> Field:
+    """Cover 0-1 of a polygon given in px of the window, its edge about a pixel soft."""
+    canvas = np.zeros(shape, np.uint8)
+    # OpenCV puts a pixel's centre at its index; ours lies half a pixel further.
+    cv2.fillPoly(canvas, [np.round((outline - 0.5) * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+    return np.asarray(canvas, np.float32) * np.float32(1 / 255)

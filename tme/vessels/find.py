@@ -1,0 +1,124 @@
+"""Windows of a slide -> packed endothelium masks; and the whole way to `Vessels` in one call.
+
+In: windows of a `TileGrid`, a way to read pixels, the slide's `StainProfile`. Out: one `WindowMask`
+per window. Windows are independent of each other and can be computed anywhere, in any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+
+from tme.config import VesselSettings
+from tme.slide.types import RGB, Slide
+from tme.stains.types import Stain, StainProfile
+from tme.tiles import Window, make_grid
+from tme.tissue.types import TissueMask
+from tme.vessels.connect import label_pieces
+from tme.vessels.join import join_masks
+from tme.vessels.mask import stain_masks
+from tme.vessels.packed import WindowMask, pack
+from tme.vessels.types import Vessels
+from tme.vessels.windows import vessel_mpp, vessel_window_px
+
+DEFAULT_TASK_PX = 2048
+
+Read = Callable[[int, int, int, int, float], RGB]
+Runner = Callable[
+    [Callable[[tuple[Window, ...]], list[WindowMask]], Sequence[tuple[Window, ...]]], list[list[WindowMask]]
+]
+
+
+def mask_task(
+    windows: Sequence[Window],
+    read: Read,
+    profile: StainProfile,
+    stain: Stain,
+    settings: VesselSettings,
+    mpp: float,
+) -> list[WindowMask]:
+    """Masks of some windows of the grid that `vessel_window_px` describes.
+
+    Parameters
+    ----------
+    windows : sequence of Window
+    read : callable
+        ``read(x, y, width, height, mpp)`` as `Slide.read`.
+    profile : StainProfile
+    stain : Stain
+        Only an endothelial marker is looked for; on any other stain all masks are empty.
+    settings : VesselSettings
+    mpp : float
+        `vessel_mpp` of the slide.
+
+    Returns
+    -------
+    list of WindowMask, in the order of ``windows``
+    """
+    if "vessels" not in stain.targets:
+        return [WindowMask(window.core, b"", b"") for window in windows]
+    return [_window_mask(window, read, profile, settings, mpp) for window in windows]
+
+
+def _window_mask(
+    window: Window, read: Read, profile: StainProfile, settings: VesselSettings, mpp: float
+) -> WindowMask:
+    core, outer = window.core, window.outer
+    rgb = read(outer.x0, outer.y0, outer.width, outer.height, mpp)
+    found = stain_masks(rgb, core.x0 - outer.x0, profile, settings, mpp)
+    inside = (slice(0, core.height), slice(0, core.width))
+    stained = np.ascontiguousarray(found.stained[inside])
+    pieces = label_pieces(stained)
+    return WindowMask(
+        core,
+        pack(stained),
+        pack(found.pale[inside]),
+        tuple(pieces.totals(found.seed[inside]).tolist()),
+        tuple(pieces.totals(found.dab[inside]).tolist()),
+    )
+
+
+def find_vessels(
+    slide: Slide,
+    tissue: TissueMask,
+    profile: StainProfile,
+    stain: Stain,
+    settings: VesselSettings,
+    runner: Runner | None = None,
+    task_px: int = DEFAULT_TASK_PX,
+) -> Vessels:
+    """All vessels of a slide.
+
+    Parameters
+    ----------
+    slide : Slide
+        ``slide.read`` must be able to travel if the runner uses other processes.
+    tissue : TissueMask
+        Windows without tissue are not looked at.
+    profile : StainProfile
+    stain : Stain
+    settings : VesselSettings
+    runner : callable, optional
+        ``runner(function, tasks)`` returns the results in the order of the tasks; without it they
+        run one after another.
+    task_px : int
+        Side of a task in working pixels; changes nothing but the bookkeeping.
+
+    Returns
+    -------
+    Vessels
+        ``compartment`` and ``in_hotspot`` are null: they need regions and densities.
+    """
+    mpp = vessel_mpp(slide.info, settings)
+    tiles = make_grid(tissue, slide.info.size_at(mpp), mpp, *vessel_window_px(mpp))
+    function = partial(mask_task, read=slide.read, profile=profile, stain=stain, settings=settings, mpp=mpp)
+    done = (runner or _one_by_one)(function, tiles.tasks(task_px))
+    return join_masks([part for task in done for part in task], slide.info, profile, settings)
+
+
+def _one_by_one(
+    function: Callable[[tuple[Window, ...]], list[WindowMask]], tasks: Sequence[tuple[Window, ...]]
+) -> list[list[WindowMask]]:
+    return [function(task) for task in tasks]

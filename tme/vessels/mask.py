@@ -1,0 +1,118 @@
+"""RGB -> where endothelium is stained and where nothing is: operators that look a few µm around a pixel.
+
+In: pixels of one window with its halo and the slide's `StainProfile`. Out: masks of the core. The
+threshold is the slide's own; what is local is only the haze under a vessel and the height of its
+wall. All of it is integer arithmetic of bounded reach, so a pixel's answer never depends on the
+window it was seen in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tme.config import VesselSettings
+from tme.stains.deconvolve import channel_od, unmixing
+from tme.stains.types import StainProfile
+from tme.units import um_to_px, um_to_whole_px
+
+Bits = NDArray[np.bool_]
+Levels = NDArray[np.uint8]
+
+OD_STEPS = 100.0
+"""Levels per unit of optical density; densities above 2.55 saturate."""
+SMOOTH_UM = 0.4
+"""Standard deviation of the smoothing, far below the width of a wall."""
+HAZE_UM = 24.0
+"""Half width of the square over which background staining is averaged."""
+HAZE_CAP = 1.5
+"""Thresholds at which a pixel's part in the background is cut, so that vessels are not background."""
+WALL_UM = 1.0
+"""Reach within which a wall's height is sought; its edge is where the stain falls to a share of it."""
+WALL_SHARE = 0.4
+SEED_CONTRAST = 0.6
+"""Thresholds a seed must rise above the background staining."""
+PALE_OD = 0.12
+"""Mean optical density of the three channels below which a pixel is empty."""
+
+
+@dataclass(frozen=True, eq=False)
+class StainMasks:
+    """Masks of one core.
+
+    Attributes
+    ----------
+    stained : (H, W) bool
+        Pixels that may be endothelium.
+    seed : (H, W) bool
+        The part of them above the slide's threshold; stained pixels connected to none are nothing.
+    pale : (H, W) bool
+        Empty pixels: lumen, glass, fat.
+    dab : (H, W) uint8
+        DAB optical density, smoothed, in 1/100.
+    """
+
+    stained: Bits
+    seed: Bits
+    pale: Bits
+    dab: Levels
+
+
+def halo_px(mpp: float) -> int:
+    """Pixels of halo within which every operator of `stain_masks` ends."""
+    reach_um = HAZE_UM + WALL_UM + 6 * SMOOTH_UM
+    return um_to_whole_px(reach_um, mpp) + 4
+
+
+def stain_masks(
+    rgb: NDArray[np.uint8], halo: int, profile: StainProfile, settings: VesselSettings, mpp: float
+) -> StainMasks:
+    """Masks of the core of one window.
+
+    Parameters
+    ----------
+    rgb : (H + 2 halo, W + 2 halo, 3) uint8
+    halo : int
+        At least `halo_px`.
+    profile : StainProfile
+        With a ``dab_threshold_od``; without one nothing is stained.
+    settings : VesselSettings
+    mpp : float
+        µm/px of ``rgb``.
+    """
+    density = channel_od(rgb, profile.background)
+    core = (slice(halo, rgb.shape[0] - halo), slice(halo, rgb.shape[1] - halo))
+    pale = density[core].sum(axis=2) < 3 * PALE_OD
+    dab = _dab_levels(density, profile, mpp)
+    if profile.dab_threshold_od is None:
+        nothing = np.zeros(pale.shape, bool)
+        return StainMasks(nothing, nothing, pale, dab[core])
+    threshold = profile.dab_threshold_od * OD_STEPS
+    if dab.max() < threshold:
+        nothing = np.zeros(pale.shape, bool)
+        return StainMasks(nothing, nothing, pale, dab[core])
+    haze = _haze(dab, threshold, mpp)
+    reach = 2 * um_to_whole_px(WALL_UM, mpp) + 1
+    wall = cv2.dilate(dab, np.ones((reach, reach), np.uint8))[core] - haze[core]
+    rise = dab[core] - haze[core]
+    stained = (rise >= settings.grow * threshold) & (rise >= WALL_SHARE * wall)
+    seed = stained & (dab[core] >= threshold) & (rise >= SEED_CONTRAST * threshold)
+    return StainMasks(stained, seed, pale, dab[core])
+
+
+def _dab_levels(density: NDArray[np.float32], profile: StainProfile, mpp: float) -> Levels:
+    weights = unmixing(profile)[1:2] * np.float32(OD_STEPS)
+    levels = cv2.transform(density, weights)
+    # Rounded to whole levels first: smoothing integers is exact wherever a pixel lies in its window.
+    whole = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+    return np.asarray(cv2.GaussianBlur(whole, (0, 0), um_to_px(SMOOTH_UM, mpp)), np.uint8)
+
+
+def _haze(dab: Levels, threshold: float, mpp: float) -> NDArray[np.float32]:
+    side = 2 * um_to_whole_px(HAZE_UM, mpp) + 1
+    capped = np.minimum(dab, np.uint8(min(255, round(HAZE_CAP * threshold))))
+    total = cv2.boxFilter(capped, cv2.CV_32S, (side, side), normalize=False)
+    return np.asarray(total, np.float32) / np.float32(side * side)

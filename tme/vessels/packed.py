@@ -1,0 +1,86 @@
+"""Masks of a slide's windows, packed to bits and compressed, and read back as any box.
+
+A slide of 80,000 x 80,000 pixels is never held as an array: its masks are mostly empty and take a
+few kilobytes a window.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tme.geometry import Box
+
+Bits = NDArray[np.bool_]
+
+
+def pack(mask: Bits) -> bytes:
+    """(H, W) bool -> compressed bits; an empty mask is an empty string."""
+    return zlib.compress(np.packbits(mask).tobytes(), 1) if mask.any() else b""
+
+
+def unpack(data: bytes, shape: tuple[int, int]) -> Bits:
+    """The (H, W) bool mask that `pack` was given."""
+    if not data:
+        return np.zeros(shape, bool)
+    bits = np.frombuffer(zlib.decompress(data), np.uint8)
+    return np.unpackbits(bits, count=shape[0] * shape[1]).reshape(shape).astype(bool)
+
+
+@dataclass(frozen=True)
+class WindowMask:
+    """What one window says, in pixels at the working µm/px.
+
+    Attributes
+    ----------
+    core : Box
+    stained, pale : bytes
+        Packed masks of the core (`tme.vessels.mask.StainMasks`).
+    seeds, density : tuple of int
+        Per piece of ``stained`` (8-connected, in the order of their first pixel): seed pixels, and
+        the sum of DAB levels over the pixels.
+    """
+
+    core: Box
+    stained: bytes
+    pale: bytes
+    seeds: tuple[int, ...] = ()
+    density: tuple[int, ...] = ()
+
+
+class PackedPlane:
+    """One bit per pixel of a slide, kept by window.
+
+    Parameters
+    ----------
+    core_px : int
+        Side of the grid of cores.
+    parts : iterable of (Box, bytes)
+        Cores on that grid (the last ones cut at the slide's edge) with their packed masks.
+    """
+
+    def __init__(self, core_px: int, parts: Iterable[tuple[Box, bytes]]) -> None:
+        self.core_px = core_px
+        self._parts = {(core.y0 // core_px, core.x0 // core_px): (core, data) for core, data in parts if data}
+
+    def read(self, box: Box) -> Bits:
+        """(H, W) bool of a box; what lies outside all windows is False."""
+        out = np.zeros((box.height, box.width), bool)
+        for row in range(box.y0 // self.core_px, (box.y1 - 1) // self.core_px + 1):
+            for column in range(box.x0 // self.core_px, (box.x1 - 1) // self.core_px + 1):
+                core, data = self._parts.get((row, column), (None, b""))
+                if core is not None:
+                    _paste(out, box, core, unpack(data, (core.height, core.width)))
+        return out
+
+
+def _paste(out: Bits, box: Box, core: Box, mask: Bits) -> None:
+    common = box.intersect(core)
+    if common.empty:
+        return
+    target = out[common.y0 - box.y0 : common.y1 - box.y0, common.x0 - box.x0 : common.x1 - box.x0]
+    target |= mask[common.y0 - core.y0 : common.y1 - core.y0, common.x0 - core.x0 : common.x1 - core.x0]

@@ -109,8 +109,8 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
     write_text(path, csv_document(columns, rows))
 
 
-def parse_csv(text: str, where: str) -> tuple[list[str], list[dict[str, str | None]]]:
-    """Columns and rows of a CSV written by tme: text given back, empty cells as None.
+def parse_csv(text: str, where: str) -> list[dict[str, str]]:
+    """Rows of a CSV written by tme, by column: text given back, missing cells empty.
 
     Raises
     ------
@@ -127,14 +127,12 @@ def parse_csv(text: str, where: str) -> tuple[list[str], list[dict[str, str | No
     for number, line in enumerate(lines[1:], start=2):
         if len(line) != len(columns):
             raise _unreadable(f"{where}, record {number}", f"{len(line)} cells under {len(columns)} columns")
-        rows.append(
-            {name: csv_text_back(cell) if cell else None for name, cell in zip(columns, line, strict=True)}
-        )
-    return columns, rows
+        rows.append(dict(zip(columns, map(csv_text_back, line), strict=True)))
+    return rows
 
 
-def read_csv(path: Path) -> tuple[list[str], list[dict[str, str | None]]]:
-    """Read a CSV written by tme; see `parse_csv`.
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """Rows of a CSV written by tme; see `parse_csv`.
 
     Raises
     ------
@@ -147,7 +145,7 @@ def read_csv(path: Path) -> tuple[list[str], list[dict[str, str | None]]]:
         raise _unreadable(str(path), str(error)[:200]) from error
 
 
-def write_parquet(path: Path, table: pa.Table, geometry: Sequence[str] = ()) -> None:
+def write_parquet(path: Path, table: pa.Table, geometry: Sequence[str] = ("geometry",)) -> None:
     """Write a Parquet file with the same bytes for the same table.
 
     Parameters
@@ -155,13 +153,15 @@ def write_parquet(path: Path, table: pa.Table, geometry: Sequence[str] = ()) -> 
     path : Path
     table : pyarrow.Table
     geometry : sequence of str
-        Binary columns of WKB geometries in level-0 pixels; the first is the primary one.
+        Binary columns of WKB geometries in level-0 pixels, the first present being the primary one;
+        those the table lacks are passed over.
 
     Raises
     ------
     SpaceError
         If the disk is full.
     """
+    geometry = [name for name in geometry if name in table.column_names]
     table = table.replace_schema_metadata({b"geo": _geo_metadata(table, geometry)} if geometry else None)
     # One chunk, so that how the table was put together does not show in the pages.
     table = table.combine_chunks()

@@ -73,9 +73,7 @@ texts = st.text(st.characters(codec="utf-8"), max_size=20) | st.sampled_from(
 @given(st.lists(st.tuples(texts, texts), max_size=8))
 def test_text_comes_back(pairs: list[tuple[str, str]]) -> None:
     text = csv_document(["x", "=y"], [{"x": x, "=y": y} for x, y in pairs])
-    columns, rows = parse_csv(text, "t")
-    assert columns == ["x", "=y"]
-    assert rows == [{"x": x or None, "=y": y or None} for x, y in pairs]
+    assert parse_csv(text, "t") == [{"x": x, "=y": y} for x, y in pairs]
     for _, cell in ((key, cell) for row in pairs for key, cell in enumerate(row)):
         assert not cell_text(cell).lstrip(" ").startswith(("=", "+", "-", "@"))
 
@@ -93,7 +91,7 @@ def test_file_has_no_bom_and_is_written_whole(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     write_csv(path, ["name"], [{"name": "é"}])
     assert path.read_bytes() == "name\r\né\r\n".encode()
-    assert read_csv(path) == (["name"], [{"name": "é"}])
+    assert read_csv(path) == [{"name": "é"}]
     assert [found.name for found in tmp_path.iterdir()] == ["t.csv"]
 
 
@@ -124,14 +122,14 @@ def _table(chunks: int) -> pa.Table:
 
 
 def test_parquet_bytes_do_not_show_how_the_table_was_made(tmp_path: Path) -> None:
-    write_parquet(tmp_path / "one.parquet", _table(1), ["geometry"])
-    write_parquet(tmp_path / "four.parquet", _table(4), ["geometry"])
+    write_parquet(tmp_path / "one.parquet", _table(1))
+    write_parquet(tmp_path / "four.parquet", _table(4))
     assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "four.parquet").read_bytes()
 
 
 def test_parquet_is_geoparquet_without_a_place_on_earth(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
-    write_parquet(path, _table(1), ["geometry"])
+    write_parquet(path, _table(1))
     geo = json.loads(pq.read_schema(path).metadata[b"geo"])
     assert geo["version"] == "1.1.0"
     assert geo["columns"]["geometry"] == {"encoding": "WKB", "geometry_types": ["Polygon"], "crs": None}
@@ -143,9 +141,14 @@ def test_parquet_is_geoparquet_without_a_place_on_earth(tmp_path: Path) -> None:
 
 def test_an_empty_parquet_keeps_its_columns(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
-    write_parquet(path, _table(1).slice(0, 0), ["geometry"])
+    write_parquet(path, _table(1).slice(0, 0))
     assert read_parquet(path).num_rows == 0
     assert json.loads(pq.read_schema(path).metadata[b"geo"])["columns"]["geometry"]["geometry_types"] == []
+
+
+def test_a_table_without_shapes_is_plain_parquet(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "t.parquet", _table(1).drop_columns("geometry"))
+    assert b"geo" not in (pq.read_schema(tmp_path / "t.parquet").metadata or {})
 
 
 def test_a_damaged_parquet_says_so(tmp_path: Path) -> None:

@@ -36,7 +36,8 @@ def _levels(pixels: RGB) -> list[RGB]:
 
 def _jpeg(quality: int) -> dict[str, Any]:
     return {
-        "photometric": "ycbcr",
+        # tifffile converts to YCbCr by itself, and takes pixels for YCbCr already when told so here.
+        "photometric": "rgb",
         "tile": (TILE_PX, TILE_PX),
         "compression": "jpeg",
         "compressionargs": {"level": quality},

@@ -105,6 +105,9 @@ class CellSettings(Settings):
     min_area_um2: Positive = Field(10.0, le=100, description="µm²; smaller nuclei are dropped.")
     max_area_um2: Positive = Field(400.0, le=2000, description="µm²; larger objects are dropped.")
     weights: str | None = Field(None, description="Path of the weights, for engines that need them.")
+    weights_sha256: str | None = Field(
+        None, pattern=r"^[0-9a-f]{64}$", description="Expected sha256 of the weights; empty: not checked."
+    )
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="Where a network runs.")
 
 
@@ -158,6 +161,15 @@ class RegionSettings(Settings):
         },
         description="Annotation class names, compared without case, and the class they stand for.",
     )
+
+    @field_validator("aliases")
+    @classmethod
+    def _classes_exist(cls, aliases: dict[str, str]) -> dict[str, str]:
+        known = ("Tumor", "Stroma", "Peritumour", "Necrosis", "Exclude")
+        unknown = [name for name in aliases.values() if name not in known]
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is not one of {', '.join(known)}")
+        return aliases
 
 
 class ChangeSettings(Settings):

@@ -64,7 +64,7 @@ class Vocabulary:
             raise SheetError(
                 f"stain {shown(text)} is not registered",
                 why=f"registered: {', '.join(self.stain_words)}",
-                fix=did_you_mean(text, self.stain_words) + "use one of these names, or exclude the slide",
+                fix=did_you_mean(text, self.stain_words) + "use one of these names, or remove the row",
             )
         return name
 

@@ -1,0 +1,12 @@
+"""Slide -> TissueMask: where tissue lies, and where pen, folds, blur and bubbles spoil it.
+
+In: a `tme.slide.types.Slide` and `TissueSettings`. Out: a `TissueMask` on a fixed µm/px grid.
+Assumes brightfield on glass; what looks like no stained section at all gives an empty mask.
+"""
+
+from tme.tissue.find import find_tissue
+from tme.tissue.maskfile import load_mask, save_mask
+from tme.tissue.quality import quality
+from tme.tissue.thumbnail import make_thumbnail
+
+__all__ = ["find_tissue", "load_mask", "make_thumbnail", "quality", "save_mask"]

@@ -1,0 +1,123 @@
+"""Which pixels are tissue: threshold, joined membranes, filled holes, stated smallest pieces."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tme.tissue.runs import Pieces, find_pieces
+from tme.units import mm2_to_um2, um2_to_px, um_to_whole_px
+
+STRONG = 0.050
+WEAK = (0.0075, 0.015)
+FAR_PX = 9
+PALE = 0.030
+PALE_SIGMA_PX = 1.5
+SPECK_MM2 = 0.0003
+JOIN_UM = 24.0
+THIN_UM = 24.0
+FAT_CELL_UM = 112.0
+BAND_ROWS = 1024
+
+Mask = NDArray[np.bool_]
+Weights = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+def threshold(evidence: NDArray[np.uint8], per_od: float, mpp: float, weights: Weights) -> Mask:
+    """Pixels that are not glass.
+
+    Clearly so by themselves or with their neighbours; or a little and hanging together with such
+    pixels, as the thin membranes of fat do. Specks are dropped before anything can hang on them.
+
+    Parameters
+    ----------
+    evidence : (H, W) uint8
+    per_od : float
+        Evidence units per OD.
+    mpp : float
+        µm/px of the mask.
+    weights : ((H,), (W,)) float64
+        Share of each row and column that lies on the slide.
+    """
+    strong = evidence >= round(STRONG * per_od)
+    strong |= cv2.GaussianBlur(evidence, (0, 0), PALE_SIGMA_PX) >= round(PALE * per_od)
+    strong = drop_small(strong, um2_to_px(mm2_to_um2(SPECK_MM2), mpp), weights, spare_edge=False)
+    weak = strong | (evidence >= _weak_level(evidence, per_od))
+    pieces = find_pieces(weak, diagonal=True)
+    pieces.paint(weak, pieces.sums(strong) == 0, False)
+    return close(weak, um_to_whole_px(JOIN_UM / 2, mpp))
+
+
+def _weak_level(evidence: NDArray[np.uint8], per_od: float) -> int:
+    """The lowest evidence above that of glass far from everything, between two fixed bounds."""
+    low, high = (round(bound * per_od) for bound in WEAK)
+    far = evidence[cv2.dilate(evidence, np.ones((FAR_PX, FAR_PX), np.uint8)) < high]
+    if far.size < FAR_PX * FAR_PX:
+        return high
+    return int(np.clip(np.percentile(far, 95.0) + 2.0, low, high))
+
+
+def join_fat(mask: Mask, mpp: float) -> Mask:
+    """Fill the cells of fat whose membranes have gaps: what lies between thin strands of tissue.
+
+    Thin is what a disk of ``THIN_UM`` does not fit into. Bays and clefts between thick tissue are
+    left open.
+    """
+    thin = mask & ~opened(mask, um_to_whole_px(THIN_UM / 2, mpp))
+    return mask | close(thin, um_to_whole_px(FAT_CELL_UM / 2, mpp))
+
+
+def close(mask: Mask, radius_px: int) -> Mask:
+    """Closing by a disk; what lies beyond the image's edge counts as not set."""
+    return grown(grown(mask, radius_px), -radius_px)
+
+
+def opened(mask: Mask, radius_px: int) -> Mask:
+    """Opening by a disk; what lies beyond the image's edge counts as set."""
+    return ~close(~mask, radius_px)
+
+
+def grown(mask: Mask, radius_px: int) -> Mask:
+    """Dilation by a disk, or erosion where the radius is negative, of a mask of any size.
+
+    Works in bands of rows with the margin a disk needs: a distance map of a whole slide would be
+    four times its mask. An erosion does not start at the image's edge.
+    """
+    out = np.empty_like(mask)
+    radius = abs(radius_px)
+    for top in range(0, mask.shape[0], BAND_ROWS):
+        bottom = min(top + BAND_ROWS, mask.shape[0])
+        start = max(top - radius - 1, 0)
+        part = mask[start : bottom + radius + 1]
+        source = part if radius_px < 0 else ~part
+        near = cv2.distanceTransform(source.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+        band = near[top - start : bottom - start]
+        out[top:bottom] = band > radius if radius_px < 0 else band <= radius
+    return out
+
+
+def fill_holes(mask: Mask, max_px: float, weights: Weights) -> Mask:
+    """Fill holes of at most ``max_px`` pixels; a gap that reaches the image's edge is not a hole."""
+    holes = find_pieces(~mask, diagonal=False)
+    small = (holes.areas(*weights) <= max_px) & ~holes.touches_edge()
+    out = mask.copy()
+    holes.paint(out, small, True)
+    return out
+
+
+def drop_small(mask: Mask, min_px: float, weights: Weights, spare_edge: bool) -> Mask:
+    """Drop pieces under ``min_px`` pixels, except, where asked, those that reach the image's edge."""
+    pieces = find_pieces(mask, diagonal=True)
+    drop = pieces.areas(*weights) < min_px
+    if spare_edge:
+        drop &= ~pieces.touches_edge()
+    out = mask.copy()
+    pieces.paint(out, drop, False)
+    return out
+
+
+def largest_gap_px(mask: Mask, weights: Weights) -> float:
+    """Area of the largest connected part that is not tissue, px."""
+    gaps: Pieces = find_pieces(~mask, diagonal=False)
+    return float(gaps.areas(*weights).max(initial=0.0))

@@ -63,7 +63,10 @@ class TiledSlide:
         SlideError
             If a tile cannot be decoded; the message names level, column and row.
         """
-        level = self._level_for(mpp)
+        return self.read_from(self._level_for(mpp), x, y, width, height, mpp)
+
+    def read_from(self, level: int, x: int, y: int, width: int, height: int, mpp: float) -> RGB:
+        """`read`, from a level of one's own choice."""
         scale = mpp / self.info.levels[level].mpp
         scale = round(scale) if round(scale) and abs(scale / round(scale) - 1) < SAME_MPP else scale
         if scale == 1:

@@ -41,7 +41,7 @@ def resample(source: RGB, x: int, y: int, width: int, height: int, scale: float)
     """
     out = np.empty((height, width, 3), np.uint8)
     top, _ = source_range(y, 1, scale)
-    across = _blocks(x, width, scale)
+    across = [(base, count, _per_colour(matrix)) for base, count, matrix in _blocks(x, width, scale)]
     for done in range(0, height, BAND):
         rows = min(BAND, height - done)
         low, high = source_range(y + done, rows, scale)
@@ -81,6 +81,11 @@ def _blocks(start: int, count: int, scale: float) -> list[tuple[int, int, Float]
     return blocks
 
 
+def _per_colour(matrix: Float) -> Float:
+    """(outputs, sources) -> (sources · 3, outputs · 3), each colour on its own."""
+    return np.kron(matrix.T, np.eye(3, dtype=np.float32))
+
+
 def _apply_down(band: Float, blocks: list[tuple[int, int, Float]]) -> Float:
     """(rows in, columns) -> (rows out, columns), values in 1/16 of a grey level."""
     parts = [matrix @ band[base : base + matrix.shape[1]] for base, _, matrix in blocks]
@@ -95,9 +100,8 @@ def _apply_across(rows: Float, blocks: list[tuple[int, int, Float]], width: int)
     result = np.empty((rows.shape[0], width * 3), np.float32)
     done = 0
     for base, count, matrix in blocks:
-        colours = np.kron(matrix.T, np.eye(3, dtype=np.float32))
-        part = rows[:, base * 3 : (base + matrix.shape[1]) * 3]
-        np.matmul(part, colours, out=result[:, done : done + count * 3])
+        part = rows[:, base * 3 : base * 3 + matrix.shape[0]]
+        np.matmul(part, matrix, out=result[:, done : done + count * 3])
         done += count * 3
     result *= 1 / (1 << (WEIGHT_BITS + MIDDLE_BITS))
     result += 0.5

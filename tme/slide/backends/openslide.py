@@ -66,6 +66,12 @@ def _check_mirax(path: Path) -> None:
 
 def _refusal(path: Path, message: str) -> SlideError:
     detail = re.sub(r"/\S*/", "", message)[:200]
+    if "Unsupported or missing" in message:
+        return SlideError(
+            "this is DICOM, but no whole-slide image that OpenSlide reads",
+            where=shown(path),
+            fix="give the slide's own .dcm files, or export it as SVS or OME-TIFF",
+        )
     return SlideError(
         "OpenSlide cannot open this slide",
         where=shown(path),

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from tme.errors import SlideError
 from tme.slide.backends._tiff_mpp import aperio_value, resolution_tags
 from tme.slide.backends._tiff_pages import TiffLayout, find_layout
+from tme.slide.dicom import is_dicom
 from tme.slide.guards import MAX_SEGMENT_PIXELS, check_size, decoding, shown
 from tme.slide.source import BACKENDS, Header, RawLevel
 from tme.slide.types import RGB
@@ -39,7 +40,9 @@ class TiffBackend:
 
     def claims(self, path: Path, head: bytes) -> bool:
         """TIFF by its first bytes, unless OpenSlide knows a vendor layout in it."""
-        return head[:4] in MAGIC and openslide.OpenSlide.detect_format(path) in OWN_FORMATS
+        if head[:4] not in MAGIC or is_dicom(head):
+            return False
+        return openslide.OpenSlide.detect_format(path) in OWN_FORMATS
 
     def open(self, path: Path) -> TiffSource:
         """See `tme.slide.source.Backend.open`."""

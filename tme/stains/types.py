@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 Vector = tuple[float, float, float]
 
@@ -85,3 +85,10 @@ class StainProfile:
     cautions: tuple[str, ...] = ()
     histogram: dict[str, list[float]] = field(default_factory=dict)
     levels: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> StainProfile:
+        """Undo ``dataclasses.asdict`` after a trip through JSON, which knows no tuples."""
+        vectors = tuple(tuple(vector) for vector in value["vectors"])
+        tuples = {"vectors": vectors, "background": tuple(value["background"]), "cautions": tuple(value["cautions"])}
+        return cls(**{**value, **tuples})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from functools import partial
 
 import numpy as np
 
@@ -25,7 +26,11 @@ from tme.vessels.windows import vessel_mpp, vessel_window_px
 
 DEFAULT_TASK_PX = 2048
 
+DEFAULT_TASK_PX = 2048
+
 Read = Callable[[int, int, int, int, float], RGB]
+Parts = list[WindowMask]
+Runner = Callable[[Callable[[tuple[Window, ...]], Parts], Sequence[tuple[Window, ...]]], list[Parts]]
 Runner = Callable[
     [Callable[[tuple[Window, ...]], list[WindowMask]], Sequence[tuple[Window, ...]]], list[list[WindowMask]]
 ]
@@ -58,7 +63,7 @@ def mask_task(
     list of WindowMask, in the order of ``windows``
     """
     if "vessels" not in stain.targets:
-        return [WindowMask(window.core, b"", b"") for window in windows]
+        return [WindowMask(window.core, b"", b"", b"") for window in windows]
     return [_window_mask(window, read, profile, settings, mpp) for window in windows]
 
 
@@ -75,6 +80,7 @@ def _window_mask(
         core,
         pack(stained),
         pack(found.pale[inside]),
+        pack(found.dark[inside]),
         tuple(pieces.totals(found.seed[inside]).tolist()),
         tuple(pieces.totals(found.dab[inside]).tolist()),
     )
@@ -96,7 +102,6 @@ def find_vessels(
     slide : Slide
         ``slide.read`` must be able to travel if the runner uses other processes.
     tissue : TissueMask
-        Windows without tissue are not looked at.
     profile : StainProfile
     stain : Stain
     settings : VesselSettings
@@ -109,16 +114,19 @@ def find_vessels(
     Returns
     -------
     Vessels
-        ``compartment`` and ``in_hotspot`` are null: they need regions and densities.
     """
     mpp = vessel_mpp(slide.info, settings)
     tiles = make_grid(tissue, slide.info.size_at(mpp), mpp, *vessel_window_px(mpp))
-    function = partial(mask_task, read=slide.read, profile=profile, stain=stain, settings=settings, mpp=mpp)
-    done = (runner or _one_by_one)(function, tiles.tasks(task_px))
-    return join_masks([part for task in done for part in task], slide.info, profile, settings)
+    function = partial(
+        mask_task, read=slide.read, profile=profile, stain=stain, settings=settings, mpp=mpp
+    )
+    parts = (runner or _one_by_one)(function, tiles.tasks(task_px))
+    # The grid's own order, whatever the tasks were, so that the join sees one sequence of windows.
+    masks = sorted((mask for part in parts for mask in part), key=lambda mask: mask.core)
+    return join_masks(masks, slide.info, profile, settings)
 
 
 def _one_by_one(
-    function: Callable[[tuple[Window, ...]], list[WindowMask]], tasks: Sequence[tuple[Window, ...]]
-) -> list[list[WindowMask]]:
+    function: Callable[[tuple[Window, ...]], Parts], tasks: Sequence[tuple[Window, ...]]
+) -> list[Parts]:
     return [function(task) for task in tasks]

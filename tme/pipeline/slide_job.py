@@ -13,16 +13,16 @@ from tme.errors import SlideError
 from tme.metrics import SlideContext, measure_slide
 from tme.pipeline.dask_runner import make_runner
 from tme.pipeline.outcome import Outcome
-from tme.pipeline.publish import publish
-from tme.pipeline.slide_keys import slide_keys
+from tme.pipeline.publish import Findings, publish, publish_empty, slide_keys
 from tme.pipeline.slide_stages import SlideStages
 from tme.pipeline.source import SlideSource, TravellingSlide, opened
 from tme.pipeline.stage_store import StageStore
-from tme.regions import build_regions, read_annotations
-from tme.slide import preflight
+from tme.regions import Regions, build_regions, read_annotations
 from tme.slide.hashing import content_sha256
-from tme.stains import STAINS
+from tme.slide.preflight import preflight
+from tme.stains import STAINS, Stain
 from tme.store import recover
+from tme.tissue.types import TissueMask
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,84 @@ class SlideJob:
         """``slides/<slide_id>``, the published artefact."""
         return self.results / "slides" / self.row.slide_id
 
+    @property
+    def stain(self) -> Stain:
+        """The registered stain of the slide."""
+        return STAINS.get(self.row.stain)
+
     def emptied(self) -> Path:
         """The slide's folder without results, for an outcome that has none."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         return self.folder
+
+    def outcome(self, status: str, what: str = "", cautions: tuple[str, ...] = ()) -> Outcome:
+        """How this job ended."""
+        return Outcome(self.row.slide_id, status, self.plan_key, what, cautions=cautions)
+
+
+def run_slide(job: SlideJob) -> Outcome:
+    """Sheet row -> Slide -> TissueMask -> StainProfile -> Cells, Vessels -> Measurements -> folder.
+
+    Raises
+    ------
+    TmeError
+        When the slide cannot be used; the caller makes it a failed outcome.
+    """
+    recover(job.folder)
+    if job.row.exclude:
+        return publish_empty(job.folder, job.plan_key, job.inputs, job.outcome("excluded", job.row.exclude))
+    slide = _open(job)
+    store = StageStore(job.folder, job.results / ".stages" / job.row.slide_id)
+    stages = SlideStages(store, slide, job.stain, job.config)
+    tissue = stages.tissue()
+    if not tissue.tissue.any():
+        found = Findings(slide, tissue, outcome=job.outcome("excluded", "no tissue was found on the slide"))
+        return publish(job.folder, job.row, job.config, job.plan_key, job.inputs, store, found)
+    profile = stages.profile(tissue)
+    with make_runner(job.config.run) as runner:
+        cells, no_cells = stages.cells(tissue, profile, runner)
+        vessels, no_vessels = stages.vessels(tissue, profile, runner)
+    regions, notes = _regions(job, tissue, slide.info.mpp)
+    cautions = (*slide.info.cautions, *profile.cautions, *notes)
+    outcome = job.outcome("ok", cautions=cautions)
+    context = SlideContext(
+        keys=slide_keys(job.row, slide, cells, vessels, job.config, outcome),
+        stain=job.stain,
+        mpp=slide.info.mpp,
+        tissue=tissue,
+        compartments=regions.compartments,
+        excluded=regions.excluded,
+        cells=cells.table if cells else None,
+        vessels=vessels.table if vessels else None,
+        profile=profile,
+        missing={"cells": no_cells, "vessels": no_vessels},
+    )
+    measurements = measure_slide(context, job.config.metrics)
+    found = Findings(slide, tissue, outcome, profile, cells, vessels, regions, measurements)
+    return publish(job.folder, job.row, job.config, job.plan_key, job.inputs, store, found)
+
+
+def _open(job: SlideJob) -> TravellingSlide:
+    row = job.row
+    checked = preflight(row.path, row.mpp, job.stain.kind)
+    errors = tuple(problem for problem in checked.problems if problem.severity == "error")
+    if errors:
+        raise SlideError("the slide cannot be used", problems=errors)
+    content = content_sha256(row.path)
+    if row.sha256 and row.sha256 != content:
+        raise SlideError(
+            "the file is not the one the sheet names",
+            where=row.path.name,
+            why=f"sha256 {content[:16]}… instead of {row.sha256[:16]}…",
+            fix="find out whether the file was changed or damaged, then mend the sheet or the file",
+        )
+    source = SlideSource(row.path, row.mpp, content)
+    return TravellingSlide(source, opened(source).info)
+
+
+def _regions(job: SlideJob, tissue: TissueMask, mpp: float) -> tuple[Regions, tuple[str, ...]]:
+    path = job.row.annotations
+    annotations = read_annotations(path, job.config.regions.aliases) if path else ()
+    regions = build_regions(tissue, annotations, mpp)
+    return regions, regions.cautions

@@ -22,14 +22,11 @@ from tme.pipeline.stage_store import StageStore
 from tme.pipeline.versions import STAGES
 from tme.stains import Stain, StainProfile
 from tme.stains.estimate import estimate_profile
-from tme.store import write_bytes
 from tme.tables import read_parquet, write_parquet
-from tme.tissue import find_tissue, jpeg_bytes, load_mask, make_thumbnail, save_mask
+from tme.tissue import find_tissue, load_mask, save_mask
 from tme.tissue.types import TissueMask
 from tme.vessels import find_vessels, vessels_possible
 from tme.vessels.types import Vessels
-
-THUMBNAIL_PX = 2048
 
 
 class SlideStages:
@@ -55,12 +52,11 @@ class SlideStages:
         return settings_hash([self.key, name, STAGES[name], *parts])
 
     def tissue(self) -> TissueMask:
-        """Tissue and artefacts; ``tissue.png`` and ``thumbnail.jpg``."""
+        """Tissue and artefacts; ``tissue.png``."""
         self.key = self._next_key("tissue", self.config.tissue)
 
         def compute(folder: Path) -> Any:
             mask = find_tissue(self.slide, self.config.tissue)
-            write_bytes(folder / "thumbnail.jpg", jpeg_bytes(make_thumbnail(self.slide, THUMBNAIL_PX)))
             return save_mask(folder / "tissue.png", mask)
 
         folder, header = self.store.run("tissue", self.key, compute)
@@ -89,13 +85,15 @@ class SlideStages:
         def compute(folder: Path) -> Any:
             task_px = self.config.run.task_px
             cells = find_cells(self.slide, tissue, profile, self.stain, settings, runner, task_px)
-            write_parquet(folder / "cells.parquet", cells.table)
+            write_parquet(folder / "cells.parquet", cells.table, ["geometry"])
             return cells.provenance
 
         folder, provenance = self.store.run("cells", key, compute)
         return Cells(_blank(read_parquet(folder / "cells.parquet")), provenance), ""
 
-    def vessels(self, tissue: TissueMask, profile: StainProfile, runner: Runner) -> tuple[Vessels | None, str]:
+    def vessels(
+        self, tissue: TissueMask, profile: StainProfile, runner: Runner
+    ) -> tuple[Vessels | None, str]:
         """Vessels, or None with the reason why there are none to count."""
         if "vessels" not in self.stain.targets:
             return None, f"{self.stain.name} is not read for vessels"
@@ -108,7 +106,7 @@ class SlideStages:
         def compute(folder: Path) -> Any:
             task_px = self.config.run.task_px
             vessels = find_vessels(self.slide, tissue, profile, self.stain, settings, runner, task_px)
-            write_parquet(folder / "vessels.parquet", vessels.table)
+            write_parquet(folder / "vessels.parquet", vessels.table, ["geometry"])
             return vessels.provenance
 
         folder, provenance = self.store.run("vessels", key, compute)

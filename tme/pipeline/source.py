@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from tme.slide import open_slide
+from tme.slide.open import open_slide
 from tme.slide.types import RGB, Slide, SlideInfo
 
 

@@ -31,6 +31,7 @@ class StageStore:
         self.published = published
         self.waiting = waiting
         self.done: dict[str, dict[str, Any]] = {}
+        self._where: dict[str, Path] = {}
         self.reused: list[str] = []
 
     def run(self, name: str, key: str, compute: Compute) -> tuple[Path, Any]:
@@ -57,6 +58,7 @@ class StageStore:
             self.reused.append(name)
             files = self._files(name, found[0])
         self.done[name] = {"key": key, "files": files, "value": found[1]}
+        self._where[name] = found[0]
         return found
 
     def clear(self) -> None:
@@ -85,10 +87,11 @@ class StageStore:
         manifest = read_manifest(folder)
         return list(manifest.extra["stages"][name]["files"]) if manifest else []
 
-    def collect(self, name: str, source: Path, target: Path) -> None:
-        """Put the stage's files into ``target``, by hard link where the file system can."""
-        for file in self.done[name]["files"]:
-            link_or_copy(source / file, target / file)
+    def collect(self, target: Path) -> None:
+        """Put the files of every stage into ``target``, by hard link where the file system can."""
+        for name, stage in self.done.items():
+            for file in stage["files"]:
+                link_or_copy(self._where[name] / file, target / file)
 
 
 def read_manifest_files(folder: Path) -> list[str]:

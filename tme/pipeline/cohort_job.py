@@ -1,0 +1,101 @@
+"""The cohort's tables and pages, from the slides' folders alone."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from tme import __version__
+from tme.change import SlideResult, change_columns, compute_changes, patient_columns, patient_rows
+from tme.cohort import Cohort, SlideRow
+from tme.config import Config, settings_hash
+from tme.metrics import Measurements, dictionary_columns, dictionary_rows, failed_row, slide_columns, slide_rows
+from tme.overlay import write_assets
+from tme.pipeline.outcome import Outcome, load_outcome
+from tme.pipeline.provenance import write_provenance
+from tme.pipeline.publish import sheet_keys
+from tme.pipeline.versions import STAGES
+from tme.report import write_index, write_report
+from tme.safety import file_sha256
+from tme.store import read_json, write_json
+from tme.tables import write_csv
+
+log = logging.getLogger("tme")
+
+TABLES = ("slide_metrics.csv", "pairs.csv", "patient_metrics.csv", "data_dictionary.csv")
+PAGES = ("index.html", "report/index.html")
+MANIFEST = "manifest.json"
+
+
+def cohort_key(cohort: Cohort, config: Config, slide_keys: list[str]) -> str:
+    """Hash of all that can change the cohort's tables and pages."""
+    rows = [[sheet_keys(row), row.biopsy_date, row.extra] for row in cohort.slides]
+    settings = config.model_dump(mode="json", exclude={"run"})
+    return settings_hash([slide_keys, rows, settings, dict(STAGES), __version__])
+
+
+def cohort_is_done(results: Path, key: str) -> bool:
+    """Whether the tables and pages in ``results`` are whole and were made under ``key``."""
+    path = results / MANIFEST
+    if not path.is_file():
+        return False
+    manifest = read_json(path)
+    return bool(manifest.get("key") == key) and all(
+        (results / name).is_file() and file_sha256(results / name) == digest
+        for name, digest in manifest["files"].items()
+    )
+
+
+def run_cohort(cohort: Cohort, config: Config, results: Path, key: str) -> None:
+    """Write every table and page; every slide of the sheet has a row whatever became of it."""
+    slides = [_result(row, config, results) for row in cohort.slides]
+    _write_tables(slides, cohort, config, results)
+    write_assets(results)
+    write_index(results, [_card(slide) for slide in slides])
+    write_report(results, config)
+    write_provenance(results, config)
+    files = {name: file_sha256(results / name) for name in (*TABLES, *PAGES)}
+    write_json(results / MANIFEST, {"key": key, "files": files})
+    log.info("wrote %s", ", ".join((*TABLES, *PAGES)))
+
+
+def _result(row: SlideRow, config: Config, results: Path) -> SlideResult:
+    folder = results / "slides" / row.slide_id
+    outcome = load_outcome(folder) or _lost(row)
+    keys: dict[str, Any] = {
+        **sheet_keys(row),
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "caution": "; ".join(outcome.cautions),
+        "config_sha256": config.sha256(),
+        "code_version": __version__,
+    }
+    measured = folder / "measurements.json"
+    measurements = Measurements.from_json(read_json(measured)) if measured.is_file() else None
+    return SlideResult(keys, measurements, outcome.status, outcome.reason, row.biopsy_date)
+
+
+def _lost(row: SlideRow) -> Outcome:
+    return Outcome(
+        row.slide_id, "failed", "", "the slide has no outcome", row.path.name, "its job never ended", "run `tme run` again"
+    )
+
+
+def _write_tables(slides: list[SlideResult], cohort: Cohort, config: Config, results: Path) -> None:
+    rows: list[dict[str, Any]] = []
+    for slide in slides:
+        if slide.measurements is None:
+            rows.append(failed_row(slide.keys, slide.status, slide.reason))
+        else:
+            rows += slide_rows(slide.measurements)
+    write_csv(results / "slide_metrics.csv", slide_columns(), rows)
+    changes = compute_changes(slides, cohort.timepoints, config.change)
+    write_csv(results / "pairs.csv", change_columns(), [change.row() for change in changes])
+    patients = patient_rows(changes, cohort.patients(), config)
+    write_csv(results / "patient_metrics.csv", patient_columns(patients), patients)
+    write_csv(results / "data_dictionary.csv", dictionary_columns(), dictionary_rows())
+
+
+def _card(slide: SlideResult) -> dict[str, Any]:
+    return dict(slide.keys)

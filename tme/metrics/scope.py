@@ -1,0 +1,178 @@
+"""What a family of metrics sees: one compartment of one slide, with its blocks and objects.
+
+In: a `SlideContext` made by the pipeline from the stages before. Out: a `Scope` per compartment.
+Assumes that masks lie on the tissue grid and that tables follow the cells and vessels schemas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from tme.config import MetricSettings
+from tme.metrics.blocks import Blocks, make_blocks
+from tme.metrics.distance import distance_to_vessels
+from tme.stains.types import Stain, StainProfile
+from tme.tissue.types import Mask, TissueMask
+
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class SlideContext:
+    """Everything measured slides are measured from.
+
+    Attributes
+    ----------
+    keys : dict
+        Key and QC columns that come from the sheet, the header and the engines.
+    stain : Stain
+    mpp : float
+        µm/px of level 0, in whose pixels geometries are.
+    tissue : TissueMask
+    compartments : dict of str to (H, W) bool
+        On the tissue grid, ``evaluable`` first. What is artefact or excluded is taken off here too.
+    excluded : (H, W) bool
+        Necrosis and Exclude annotations.
+    cells, vessels : pyarrow.Table or None
+        None where the slide cannot have them.
+    profile : StainProfile or None
+    missing : dict of str to str
+        Target (``cells``, ``vessels``) -> why there are none, e.g. the resolution is too coarse.
+    """
+
+    keys: Mapping[str, Any]
+    stain: Stain
+    mpp: float
+    tissue: TissueMask
+    compartments: Mapping[str, Mask]
+    excluded: Mask
+    cells: pa.Table | None = None
+    vessels: pa.Table | None = None
+    profile: StainProfile | None = None
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def to_vessel_um(self) -> NDArray[np.float32] | None:
+        """(H, W) float32, µm from each pixel to the nearest vessel; None if there is no vessel."""
+        if self.vessels is None or self.vessels.num_rows == 0:
+            return None
+        return distance_to_vessels(self.vessels["geometry"], self.mpp, self.tissue)
+
+
+@dataclass(frozen=True, eq=False)
+class Objects:
+    """Cells or vessels whose centroid lies in the compartment.
+
+    Attributes
+    ----------
+    table : pyarrow.Table
+        Their rows.
+    x_um, y_um : (N,) float64
+    block : (N,) int32
+        Block of each.
+    weight : (N,) float64
+        How many objects the row stands for: 1, or ``cluster_count`` of a cluster.
+    """
+
+    table: pa.Table
+    x_um: Numbers
+    y_um: Numbers
+    block: NDArray[np.int32]
+    weight: Numbers
+
+    def __len__(self) -> int:
+        return len(self.block)
+
+    def numbers(self, column: str) -> Numbers:
+        """(N,) float64 values of a numeric column; missing ones are NaN."""
+        return np.asarray(self.table[column].cast(pa.float64()).to_numpy(), np.float64)
+
+    def flags(self, column: str) -> NDArray[np.bool_]:
+        """(N,) bool values of a column; missing ones are False."""
+        return np.asarray(self.table[column].fill_null(False).to_numpy(), np.bool_)
+
+
+@dataclass(frozen=True, eq=False)
+class Scope:
+    """One compartment of one slide.
+
+    Attributes
+    ----------
+    context : SlideContext
+    name : str
+    mask : (H, W) bool
+        Evaluable pixels of the compartment.
+    blocks : Blocks
+    settings : MetricSettings
+    """
+
+    context: SlideContext
+    name: str
+    mask: Mask
+    blocks: Blocks
+    settings: MetricSettings
+
+    @cached_property
+    def area_mm2(self) -> float:
+        """Evaluable area, mm²."""
+        return self.context.tissue.area_mm2(self.mask)
+
+    @cached_property
+    def cells(self) -> Objects | None:
+        """Cells in the compartment; None if the slide has no cell table."""
+        return self._inside(self.context.cells)
+
+    @cached_property
+    def vessels(self) -> Objects | None:
+        """Vessels in the compartment; None if the slide has no vessel table."""
+        return self._inside(self.context.vessels)
+
+    def by_block(self, objects: Objects, values: Numbers) -> Numbers:
+        """(B,) float64 sums of ``values`` (N,) over the objects of each block."""
+        sums = np.bincount(objects.block, weights=values, minlength=self.blocks.count)
+        return np.asarray(sums, np.float64)
+
+    @cached_property
+    def til_counts(self) -> Numbers | None:
+        """(B,) TILs in each block; None where they cannot be counted."""
+        if self.cells is None or self.area_mm2 <= 0:
+            return None
+        return self.by_block(self.cells, self.cells.weight * self.cells.flags("is_til"))
+
+    @cached_property
+    def vessel_counts(self) -> Numbers | None:
+        """(B,) vessels in each block; None where they cannot be counted."""
+        if self.vessels is None or self.area_mm2 <= 0:
+            return None
+        return self.by_block(self.vessels, self.vessels.weight)
+
+    def _inside(self, table: pa.Table | None) -> Objects | None:
+        if table is None:
+            return None
+        x, y = (np.asarray(table[name].to_numpy(), np.float64) for name in ("x_um", "y_um"))
+        block = self.context.tissue.values_at(x, y, self.blocks.labels)
+        keep = block >= 0
+        rows = table.filter(pa.array(keep))
+        return Objects(rows, x[keep], y[keep], block[keep], _weights(rows))
+
+
+def make_scope(context: SlideContext, name: str, settings: MetricSettings) -> Scope:
+    """The compartment ``name`` of a slide, cut into blocks."""
+    mask = context.compartments[name] & context.tissue.usable & ~context.excluded
+    return Scope(context, name, mask, make_blocks(mask, context.tissue, settings.block_mm2), settings)
+
+
+def _weights(table: pa.Table) -> Numbers:
+    """1 for each object, the area model's count for a cluster that could not be parted."""
+    if "cluster_count" not in table.column_names:
+        return np.ones(table.num_rows)
+    clustered = np.asarray(table["in_cluster"].fill_null(False).to_numpy(), np.bool_)
+    counts = np.asarray(table["cluster_count"].fill_null(1).to_numpy(), np.float64)
+    return np.where(clustered, np.maximum(counts, 1.0), 1.0)

@@ -27,7 +27,7 @@ TIMEPOINTS = ("baseline", "on_treatment")
 METRIC = "CD8__evaluable__til_density_per_mm2"
 CALLS = {"P01": "increase", "P02": "decrease", "P03": "within_noise", "P04": "not_evaluable"}
 """`METRIC`'s change call of each patient."""
-_QUALITY = 80
+_QUALITY = 75
 _SUFFIXES = (".svs", ".ome.tif", ".tif")
 _OUTCOME_COLUMNS = (
     "patient_id",
@@ -78,9 +78,9 @@ def plan_cohort(seed: int) -> list[CohortSlide]:
                 spec = SlideSpec(
                     stain=stain,
                     area_mm2=_area(stain, small, rng),
-                    til_density_per_mm2=float(levels[t] if stain == "CD8" else rng.uniform(120, 500)),
+                    til_density_per_mm2=float(levels[t] if stain == "CD8" else rng.uniform(180, 550)),
                     mvd_per_mm2=float(mvd[t]),
-                    cores=1 if small else int(rng.choice([0, 1, 2], p=[0.25, 0.35, 0.4])),
+                    cores=1 if small else int(rng.choice([0, 1, 2], p=[0.25, 0.55, 0.2])),
                     pen=artefacts[k] == 0 and not small,
                     blur=artefacts[k] == 1 and not small,
                 )
@@ -92,7 +92,7 @@ def plan_cohort(seed: int) -> list[CohortSlide]:
 
 def _cd8_levels(patient: str, rng: np.random.Generator) -> tuple[float, float]:
     """CD8-positive lymphocytes per mm² before and on treatment."""
-    low, fold = float(rng.uniform(55, 75)), float(rng.uniform(7.5, 9.0))
+    low, fold = float(rng.uniform(70, 90)), float(rng.uniform(7.2, 8.2))
     middle = float(rng.uniform(180, 320))
     same = middle * float(rng.uniform(0.92, 1.08))
     return {"P01": (low, low * fold), "P02": (low * fold, low)}.get(patient, (middle, same))
@@ -102,7 +102,7 @@ def _area(stain: str, small: bool, rng: np.random.Generator) -> float:
     """mm² of tissue. CD8 gets more: enough blocks that the true call stands out of the noise."""
     if small:
         return float(rng.uniform(0.45, 0.55))
-    return float(rng.uniform(3.3, 3.7)) if stain == "CD8" else float(rng.uniform(1.65, 1.85))
+    return float(rng.uniform(2.5, 2.8)) if stain == "CD8" else float(rng.uniform(1.57, 1.7))
 
 
 def write_cohort(folder: Path, seed: int, workers: int = 1) -> None:

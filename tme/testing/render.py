@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tme.slide.types import RGB
-from tme.testing.render_cells import debris, paint_cells, place_cells
+from tme.testing.render_cells import debris, paint_cells, place_cells, specks
 from tme.testing.render_glass import develop
 from tme.testing.render_ground import Canvas, paint_ground
 from tme.testing.render_place import Occupancy
@@ -56,6 +56,7 @@ def render_slide(spec: SlideSpec, seed: int) -> Rendered:
         _fill_lumen(canvas, vessel, look, spec.stain, texture, streams[6])
     paint_cells(canvas, cells, look, spec.stain, texture, streams[6])
     debris(plan, spec, look, canvas, texture, streams[6])
+    specks(plan, spec, canvas, texture, streams[6])
     return Rendered(develop(canvas, plan, look, streams[7]), MPP, make_truth(spec, plan, cells, vessels))
 
 
@@ -69,15 +70,16 @@ def _fill_lumen(
     import cv2
 
     low, high = vessel.lumen.min(0), vessel.lumen.max(0)
-    spacing = 5.6 * PX
+    spacing = 4.9 * PX
     spots = np.stack(np.meshgrid(*(np.arange(low[k], high[k], spacing) for k in (0, 1))), -1).reshape(-1, 2)
     spots = spots + rng.uniform(-0.35, 0.35, spots.shape) * spacing
     border = vessel.lumen.astype(np.float32)
+    colour = (0.68, 0.3) if stain == "HE" else (2.0 * look.cytoplasm_od, 0.05)
     for x, y in spots[rng.random(len(spots)) < amount]:
-        if cv2.pointPolygonTest(border, (float(x), float(y)), True) < 2.4 * PX:
+        if cv2.pointPolygonTest(border, (float(x), float(y)), True) < 2.0 * PX:
             continue
-        radius = PX * float(rng.uniform(2.5, 3.2))
+        radius = PX * float(rng.uniform(2.7, 3.5))
         shape = Ellipse(x, y, radius, radius * float(rng.uniform(0.75, 1)), float(rng.uniform(0, 3)), 0, 0)
         where = patch(canvas, texture, shape, 2.0, 0.04)
         if where is not None:
-            paint_red_cell(canvas, where, shape.b, 1.0 if stain == "HE" else 2.0 * look.cytoplasm_od)
+            paint_red_cell(canvas, where, shape.b, *colour)

@@ -12,10 +12,13 @@ from tme.testing.render_place import Occupancy, Points, even_points, fibre_angle
 from tme.testing.render_spec import PX, Look, SlideSpec
 from tme.testing.render_stamp import (
     Ellipse,
+    Patch,
     Texture,
+    paint_cytoplasm,
     paint_halo,
     paint_marker,
     paint_nucleus,
+    paint_speck,
     patch,
 )
 from tme.testing.render_tissue import Plan
@@ -99,7 +102,7 @@ def _lymphocytes(
     weight = _habitable(plan)
     clustered = round(n * float(rng.uniform(0.4, 0.65)))
     size = float(rng.uniform(7, 14))
-    spread_px = PX * float(rng.uniform(14, 34))
+    spread_px = PX * float(rng.uniform(9, 28))
     rows: list[CellList] = []
     left = clustered
     for _ in range(8):
@@ -140,7 +143,7 @@ def _round_cells(
     squeeze = rng.uniform(0.84, 1.0, len(spots))
     angle = rng.uniform(0, np.pi, len(spots))
     rows: list[tuple[float, float, float, float, float]] = []
-    room = 1.22 if positive else 1.05
+    room = 1.25 if positive else 1.05
     for k in range(len(spots)):
         if len(rows) >= most:
             break
@@ -173,7 +176,7 @@ def _spindles(
     a, b = np.where(fat, PX * 4.5, a), np.where(fat, PX * 1.2, b)
     kept = np.zeros(n, bool)
     for k in range(n):
-        if taken.ellipse_fits(spots[k, 0], spots[k, 1], a[k], b[k], angle[k], 0.92):
+        if taken.ellipse_fits(spots[k, 0], spots[k, 1], a[k], b[k], angle[k], 0.84):
             taken.take_ellipse(spots[k, 0], spots[k, 1], a[k], b[k], angle[k])
             kept[k] = True
     kind = np.where(stroma, KINDS.index("stroma"), KINDS.index("tumour"))
@@ -223,41 +226,64 @@ def paint_cells(
 ) -> None:
     """Paint every cell, spindles first, marked cells last."""
     n = len(cells.a)
-    order = np.lexsort((np.arange(n), cells.positive, cells.kind == KINDS.index("lymphocyte")))
+    rounds = np.isin(cells.kind, [KINDS.index("lymphocyte"), KINDS.index("leucocyte")])
+    order = np.lexsort((np.arange(n), cells.positive, rounds))
     cuts = rng.integers(0, 1 << 20, (n, 2))
-    vary = np.exp(rng.normal(0, 0.17, n))
-    vesicular = np.clip(rng.normal(0.5, 0.2, n), 0.05, 0.9)
-    marker = look.marker_od * np.exp(rng.normal(0, look.marker_spread, n))
-    fill = np.clip(rng.normal(0.62, 0.22, n), 0.25, 1.0)
+    vary = np.exp(rng.normal(0, 0.2, n))
+    vesicular = np.clip(rng.normal(0.5, 0.22, n), 0.05, 0.95)
+    deep = rng.random(n) < 0.25
+    reach = rng.normal(0.06, 0.1, n)
+    vary = np.where(deep & ~rounds, vary * rng.uniform(0.55, 0.85, n), vary)
     for k in order:
-        name = KINDS[cells.kind[k]]
-        shape = Ellipse(
-            *cells.xy[k], cells.a[k], cells.b[k], cells.angle[k], int(cuts[k, 0]), int(cuts[k, 1])
-        )
-        small = float(cells.b[k])
+        x, y = cells.xy[k]
+        shape = Ellipse(x, y, cells.a[k], cells.b[k], cells.angle[k], int(cuts[k, 0]), int(cuts[k, 1]))
         where = patch(
-            canvas, texture, shape, 2.0 * PX, 0.035 if name in ("lymphocyte", "leucocyte") else 0.07
+            canvas, texture, shape, 2.6 * PX if rounds[k] else 0.6 * cells.a[k], 0.1 if rounds[k] else 0.13
         )
         if where is None:
             continue
-        if name in ("lymphocyte", "leucocyte"):
-            if cuts[k, 0] % 5 == 0:
-                paint_halo(canvas, where, small, 1.6 * PX, 0.55)
-            od = look.lymphocyte_od if name == "lymphocyte" else 0.8 * look.lymphocyte_od
-            paint_nucleus(canvas, where, small, od * vary[k] ** 0.5, 0.12, 0.09)
-            if cells.positive[k]:
-                weak = 1.0 if stain == "CD8" else 0.6
-                paint_marker(
-                    canvas, where, small, PX * float(rng.uniform(0.8, 1.3)), weak * marker[k], fill[k]
-                )
-            continue
-        paint_nucleus(canvas, where, small, _od(name, look) * vary[k], vesicular[k], 0.13)
+        small = float(cells.b[k])
+        if rounds[k]:
+            strength = 1.0 if stain == "CD8" else 0.55
+            _paint_round(canvas, where, small, look, strength if cells.positive[k] else 0.0, rng)
+        else:
+            od = _od(KINDS[cells.kind[k]], look) * vary[k]
+            paint_cytoplasm(canvas, where, 1.55, reach[k])
+            paint_nucleus(canvas, where, small, od, vesicular[k], 0.24, 0.5 if deep[k] else 1.0)
+
+
+def _paint_round(
+    canvas: Canvas, where: Patch, small: float, look: Look, strength: float, rng: np.random.Generator
+) -> None:
+    """A lymphocyte or leucocyte; its marker in membrane and cytoplasm where ``strength`` is above 0."""
+    if rng.random() < 0.25:
+        paint_halo(canvas, where, small, PX * float(rng.uniform(1.4, 2.4)), float(rng.uniform(0.3, 0.7)))
+    od = look.lymphocyte_od * float(np.exp(rng.normal(0, 0.12)))
+    if strength == 0:
+        paint_nucleus(canvas, where, small, od, float(rng.uniform(0.05, 0.3)), 0.17)
+        return
+    paint_nucleus(canvas, where, small, 0.62 * od, float(rng.uniform(0.1, 0.4)), 0.17)
+    marker = strength * look.marker_od * float(np.exp(rng.normal(0, look.marker_spread)))
+    fill = float(np.clip(rng.normal(0.5, 0.22), 0.15, 1.0))
+    paint_marker(canvas, where, small, PX * float(rng.uniform(0.8, 1.8)), marker, fill)
 
 
 def _od(name: str, look: Look) -> float:
     """Typical optical density of a nucleus of one kind."""
     factors = {"stroma": 1.15, "endothelium": 1.15, "adipocyte": 1.15, "ghost": 0.3}
     return look.nucleus_od * factors.get(name, 1.0)
+
+
+def specks(plan: Plan, spec: SlideSpec, canvas: Canvas, texture: Texture, rng: np.random.Generator) -> None:
+    """Black specks of 2-5 µm on the section (dust, carbon, formalin pigment), none to a few per mm²."""
+    n = int(rng.poisson(spec.area_mm2 * float(rng.uniform(0, 3))))
+    for x, y in random_points((plan.inside > 10).astype(np.float32), n, rng):
+        radius = PX * float(rng.uniform(0.8, 2.2))
+        across = radius * float(rng.uniform(0.5, 1))
+        shape = Ellipse(x, y, radius, across, float(rng.uniform(0, 3)), int(rng.integers(1000)), 0)
+        where = patch(canvas, texture, shape, 2, 0.3)
+        if where is not None:
+            paint_speck(canvas, where, across, float(rng.uniform(1.2, 2.2)))
 
 
 def debris(

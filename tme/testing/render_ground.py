@@ -47,15 +47,15 @@ def paint_ground(plan: Plan, look: Look, ihc: bool, rng: np.random.Generator) ->
     shape = (height, width)
     double = [enlarge(plan.angle2[..., k], size) for k in (0, 1)]
     angle = np.asarray(0.5 * np.arctan2(double[1], double[0]), np.float32)
-    fibre = streaks(angle, 24, rng)
+    fibre = 0.6 * streaks(angle, 20, rng) + 0.7 * streaks(angle, 5, rng)
     stroma, necrosis = enlarge(plan.stroma, size), enlarge(plan.necrosis, size)
     tumour = 1 - stroma - necrosis
-    grain = smooth_noise(shape, 4, rng)
+    grain = 0.6 * smooth_noise(shape, 5, rng) + 0.8 * smooth_noise(shape, 1.2, rng)
     cloud = smooth_noise(shape, 60, rng)
-    eosin = tumour * look.cytoplasm_od * (1 + 0.16 * fibre + 0.1 * grain + 0.1 * cloud)
-    eosin += stroma * look.collagen_od * (1 + 0.26 * fibre + 0.06 * grain + 0.12 * cloud)
+    eosin = tumour * look.cytoplasm_od * (1 + 0.15 * fibre + 0.2 * grain + 0.12 * cloud)
+    eosin += stroma * look.collagen_od * (1 + 0.3 * fibre + 0.1 * grain + 0.14 * cloud)
     eosin += necrosis * look.collagen_od * (0.75 + 0.2 * grain)
-    blue = tumour * look.basophilia_od * (1 + 0.3 * fibre + 0.2 * grain) + stroma * 0.35 * look.basophilia_od
+    blue = tumour * look.basophilia_od * (1 + 0.3 * fibre + 0.3 * grain) + stroma * 0.35 * look.basophilia_od
     blue += necrosis * look.basophilia_od * (0.5 + 0.3 * grain)
     haze = look.haze_od * (1 + 0.25 * fibre + 0.25 * cloud + 0.2 * grain)
     inside = enlarge(plan.inside, size) + 1.2 * smooth_noise(shape, 3, rng)
@@ -74,7 +74,8 @@ def _section(plan: Plan, inside: Field, long_fibre: Field, stroma: Field, rng: n
     loose = ramp(smooth_noise(shape, 90, rng) + 0.8 * stroma, 0.3, 1.6)
     start = float(rng.uniform(1.7, 2.1))
     cleft = ramp(long_fibre, start, start + 0.5) * loose
-    return np.asarray(ramp(inside, -1.5, 2.5) * (1 - 0.92 * cleft), np.float32)
+    bubble = ramp(smooth_noise(shape, 5, rng), 2.0, 2.5) * ramp(smooth_noise(shape, 70, rng), -0.2, 1.2)
+    return np.asarray(ramp(inside, -1.5, 2.5) * (1 - 0.92 * np.maximum(cleft, 0.8 * bubble)), np.float32)
 
 
 def _fat(plan: Plan, layers: list[Field], look: Look, rng: np.random.Generator) -> None:

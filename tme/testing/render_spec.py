@@ -122,23 +122,23 @@ def draw_look(stain: str, rng: np.random.Generator) -> Look:
     return Look(
         vectors=_vectors(ihc, rng),
         white=(between(240, 251) + rng.uniform(-3, 3, 3)).astype(np.float32),
-        nucleus_od=between(0.42, 0.78) if ihc else between(0.75, 1.15),
-        lymphocyte_od=between(0.95, 1.2) if ihc else between(1.3, 1.65),
-        cytoplasm_od=between(0.10, 0.2) if ihc else between(0.30, 0.5),
-        collagen_od=between(0.05, 0.12) if ihc else between(0.42, 0.7),
-        basophilia_od=between(0.04, 0.1) if ihc else between(0.05, 0.13),
-        marker_od=between(0.95, 1.7) if stain == "CD8" else between(0.85, 1.4),
+        nucleus_od=between(0.4, 0.75) if ihc else between(0.8, 1.2),
+        lymphocyte_od=between(0.8, 1.2) if ihc else between(1.4, 1.8),
+        cytoplasm_od=between(0.10, 0.18) if ihc else between(0.36, 0.7),
+        collagen_od=between(0.06, 0.13) if ihc else between(0.45, 0.75),
+        basophilia_od=between(0.04, 0.22) if ihc else between(0.1, 0.26),
+        marker_od=between(1.0, 1.9) if stain == "CD8" else between(0.85, 1.4),
         marker_spread=between(0.16, 0.3),
         haze_od=between(0.01, 0.07) if ihc else 0.0,
         nuclear_scale=between(0.9, 1.2),
         pleomorphism=between(0.12, 0.3),
-        tumour_per_mm2=between(2600, 5200),
+        tumour_per_mm2=between(3200, 6200),
         stroma_per_mm2=between(700, 1400),
         stroma_share=between(0.12, 0.35),
         fat_share=float(rng.choice([0.0, between(0.02, 0.1)])),
         necrosis_share=float(rng.choice([0.0, 0.0, between(0.01, 0.06)])),
         unevenness=between(0.03, 0.1),
-        softness_px=between(0.55, 0.85),
+        softness_px=between(0.45, 0.75),
         grain=between(0.8, 1.6),
     )
 
@@ -146,10 +146,10 @@ def draw_look(stain: str, rng: np.random.Generator) -> Look:
 def _vectors(ihc: bool, rng: np.random.Generator) -> Colour:
     """Stain vectors (haematoxylin, eosin or the section's own grey, DAB), each jittered; rows of length 1."""
     if ihc:
-        haematoxylin = np.array([0.73, 0.58, 0.36]) + rng.uniform(-0.06, 0.06, 3)
+        haematoxylin = np.array([0.62, 0.63, 0.43]) + rng.uniform(-0.07, 0.07, 3)
         second = np.array([0.56, 0.60, 0.57]) + rng.uniform(-0.04, 0.04, 3)
     else:
-        haematoxylin = np.array([0.62, 0.70, 0.36]) + rng.uniform(-0.05, 0.05, 3)
+        haematoxylin = np.array([0.58, 0.72, 0.38]) + rng.uniform(-0.05, 0.05, 3)
         second = np.array([0.17, 0.86, 0.48]) + rng.uniform(-0.06, 0.06, 3)
     dab = np.array([0.40, 0.60, 0.69]) + rng.uniform(-0.05, 0.05, 3)
     rows = np.stack([haematoxylin, second, dab])

@@ -82,13 +82,19 @@ def edge(rho: Field, level: float, scale_px: float) -> Field:
 
 
 def paint_nucleus(
-    canvas: Canvas, where: Patch, small_px: float, od: float, vesicular: float, chromatin: float
-) -> Field:
+    canvas: Canvas,
+    where: Patch,
+    small_px: float,
+    od: float,
+    vesicular: float,
+    chromatin: float,
+    focus: float = 1.0,
+) -> None:
     """A nucleus: membrane darker than its inside by ``vesicular``, clumps of ``chromatin``.
 
-    Returns its cover 0-1, for what lies over it.
+    ``focus`` below 1 softens its edge, as of a nucleus that lies deep in the section.
     """
-    cover = edge(where.rho, 1.0, small_px)
+    cover = edge(where.rho, 1.0, small_px * focus)
     rim = np.abs(where.rho - np.float32(0.86)) * np.float32(5.0)
     rim = np.maximum(np.float32(1) - rim, np.float32(0))
     value = np.float32(od) * (
@@ -100,19 +106,32 @@ def paint_nucleus(
     blue = canvas.haematoxylin[where.rows, where.columns]
     blue += cover * (np.maximum(value, np.float32(0.15 * od)) - np.float32(0.8) * blue)
     canvas.second[where.rows, where.columns] *= 1 - np.float32(0.35) * cover
-    return cover
+
+
+def paint_cytoplasm(canvas: Canvas, where: Patch, reach: float, strength: float) -> None:
+    """The body of a spindle cell: a little denser than the ground, with a pale border to the next."""
+    body = edge(where.rho + np.float32(0.25) * where.coarse, reach, 4.0)
+    border = np.maximum(1 - np.abs(where.rho - np.float32(reach + 0.3)) * np.float32(5.0), 0)
+    change = 1 + np.float32(strength) * body - np.float32(0.16) * border
+    canvas.second[where.rows, where.columns] *= change
+    canvas.haematoxylin[where.rows, where.columns] *= change
 
 
 def paint_marker(
     canvas: Canvas, where: Patch, small_px: float, membrane_px: float, od: float, fill: float
 ) -> None:
     """Brown membrane and cytoplasm around (``fill``: and over) a nucleus, uneven along its course."""
-    outer = edge(where.rho, 1.0 + membrane_px / small_px, small_px)
+    # The cell's border is uneven in its own way: the noise turned round is as good as other noise.
+    border = where.rho + np.float32(0.13) * where.coarse[::-1, ::-1]
+    outer = edge(border, 1.0 + membrane_px / small_px, small_px)
     inner = edge(where.rho, 1.0 - 0.25 * membrane_px / small_px, small_px)
-    uneven = np.maximum(np.float32(1) + np.float32(0.28) * where.coarse + np.float32(0.14) * where.fine, 0.25)
-    ring = (outer - np.float32(1 - fill) * inner) * uneven
+    uneven = np.maximum(np.float32(1) + np.float32(0.25) * where.coarse + np.float32(0.2) * where.fine, 0.3)
+    ring = np.float32(od) * np.maximum((outer - np.float32(1 - fill) * inner) * uneven, 0)
     brown = canvas.marker[where.rows, where.columns]
-    brown += np.float32(od) * np.maximum(ring, 0) * (1 - np.float32(0.25) * (brown > od))
+    # Where cells overlap the stain does not simply add up: the section is as thick as before.
+    spill = edge(border, 1.0 + 2.2 * membrane_px / small_px, 2.0) * np.maximum(where.fine, 0)
+    np.maximum(brown + np.float32(0.35) * ring, ring, out=brown)
+    brown += np.float32(0.1 * od) * spill
     canvas.second[where.rows, where.columns] *= 1 - np.float32(0.4) * outer
 
 
@@ -124,9 +143,15 @@ def paint_halo(canvas: Canvas, where: Patch, small_px: float, width_px: float, s
         layer[where.rows, where.columns] *= 1 - ring
 
 
-def paint_red_cell(canvas: Canvas, where: Patch, small_px: float, od: float) -> None:
-    """An erythrocyte: a disc, a little paler in its middle."""
-    cover = edge(where.rho, 1.0, small_px)
-    canvas.second[where.rows, where.columns] += (
-        cover * np.float32(od) * (np.float32(0.75) + np.float32(0.3) * np.minimum(where.rho, 1))
-    )
+def paint_speck(canvas: Canvas, where: Patch, small_px: float, od: float) -> None:
+    """An opaque speck: all stains alike, which is near black."""
+    cover = edge(where.rho, 1.0, small_px) * np.float32(od)
+    for layer in (canvas.haematoxylin, canvas.second, canvas.marker):
+        layer[where.rows, where.columns] += cover
+
+
+def paint_red_cell(canvas: Canvas, where: Patch, small_px: float, od: float, orange: float) -> None:
+    """An erythrocyte: a disc, a little paler in its middle; ``orange`` is the share of yellow-brown."""
+    disc = edge(where.rho, 1.0, small_px) * (np.float32(0.75) + np.float32(0.3) * np.minimum(where.rho, 1))
+    canvas.second[where.rows, where.columns] += np.float32(od) * disc
+    canvas.marker[where.rows, where.columns] += np.float32(od * orange) * disc

@@ -105,7 +105,7 @@ def _cores(spec: SlideSpec, rng: np.random.Generator) -> Field:
     """Distance field (µm) of needle cores that lie side by side along x."""
     n = spec.cores
     widths = rng.uniform(780, 1050, n) if spec.area_mm2 / n > 0.7 else rng.uniform(380, 520, n)
-    length = mm2_to_um2(spec.area_mm2) / float(widths.sum()) * 1.06
+    length = mm2_to_um2(spec.area_mm2) / float(widths.sum()) * 1.1
     gaps = rng.uniform(130, 230, n)
     height = int((widths.sum() + gaps[1:].sum() + 2 * MARGIN_UM) / CELL_UM)
     width = int((length + 2 * MARGIN_UM) / CELL_UM)
@@ -113,12 +113,15 @@ def _cores(spec: SlideSpec, rng: np.random.Generator) -> Field:
     field = np.full((height, width), -1e3, np.float32)
     top = MARGIN_UM
     for k in range(n):
+        radius = float(rng.uniform(0.25, 0.45)) * widths[k]
         bend = rng.uniform(-35, 35) * np.sin(np.pi * (x / length) + rng.uniform(0, 6))
         across = widths[k] / 2 - np.abs(y - (top + widths[k] / 2 + bend))
         along = length / 2 - np.abs(x - width * CELL_UM / 2 + rng.uniform(-25, 25))
-        near = np.minimum(across, along)
-        rounded = near - 0.15 * np.maximum(0, 160 - np.maximum(across, along))
-        field = np.maximum(field, rounded.astype(np.float32))
+        out_x, out_y = radius - along, radius - across
+        outside = np.hypot(np.maximum(out_x, 0), np.maximum(out_y, 0)) + np.minimum(
+            np.maximum(out_x, out_y), 0
+        )
+        field = np.maximum(field, (radius - outside).astype(np.float32))
         top += widths[k] + gaps[(k + 1) % n]
     return field
 
@@ -195,16 +198,19 @@ def _nearest(x: Field, y: Field, seeds: NDArray) -> NDArray[np.int64]:
 def _pen(inside: Field, rng: np.random.Generator) -> Field:
     """A felt-tip stroke that crosses the tissue's edge; covers a few per cent of it."""
     ys, xs = np.nonzero((inside > 0) & (inside < 40))
-    k = int(rng.integers(len(xs)))
-    start = np.array([xs[k], ys[k]], float)
-    heading = rng.uniform(0, 2 * np.pi)
+    k0 = int(rng.integers(len(xs)))
+    start = np.array([xs[k0], ys[k0]], float)
+    along_y, along_x = (
+        np.gradient(cv2.GaussianBlur(inside, (0, 0), 10), axis=k)[ys[k0], xs[k0]] for k in (0, 1)
+    )
+    heading = float(np.arctan2(along_y, along_x) + rng.choice([-1, 1]) * rng.uniform(0.6, 1.1))
     points = [start - 60 * np.array([np.cos(heading), np.sin(heading)])]
-    for _ in range(int(rng.integers(9, 14))):
+    for _ in range(int(rng.integers(15, 20))):
         heading += rng.normal(0, 0.18)
         points.append(points[-1] + 9 * np.array([np.cos(heading), np.sin(heading)]))
     canvas = np.zeros(inside.shape, np.uint8)
     line = np.round(np.array(points) * 16).astype(np.int32)
-    cv2.polylines(canvas, [line], False, 255, int(rng.integers(18, 32)), cv2.LINE_AA, 4)
+    cv2.polylines(canvas, [line], False, 255, int(rng.integers(16, 28)), cv2.LINE_AA, 4)
     return np.asarray(cv2.GaussianBlur(canvas.astype(np.float32) / 255, (0, 0), 0.7), np.float32)
 
 
@@ -213,7 +219,7 @@ def _blur(inside: Field, rng: np.random.Generator) -> Field:
     ys, xs = np.nonzero(inside > 90)
     k = int(rng.integers(len(xs)))
     y, x = np.mgrid[0 : inside.shape[0], 0 : inside.shape[1]].astype(np.float32)
-    axes = rng.uniform(40, 65, 2)
+    axes = rng.uniform(34, 52, 2)
     radius = np.hypot((x - xs[k]) / axes[0], (y - ys[k]) / axes[1])
     radius = radius + 0.06 * smooth_noise((inside.shape[0], inside.shape[1]), 20, rng)
     return ramp(1.0 - radius, -0.12, 0.12)

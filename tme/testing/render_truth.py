@@ -132,17 +132,19 @@ class Truth:
         return labels
 
     def summary(self) -> dict[str, Any]:
-        """The numbers of ``truth.csv``."""
+        """The numbers of ``truth.csv``; None where the stain does not show them."""
+        til, vessels = self.spec.stain != "CD31", self.spec.stain == "CD31"
+        lumen = self.lumen_vessel_pct
         return {
             "tissue_area_mm2": round(self.tissue_area_mm2, 4),
             "evaluable_area_mm2": round(self.evaluable_area_mm2, 4),
             "n_nuclei": self.n_nuclei,
-            "n_til": self.n_til,
-            "til_density_per_mm2": round(self.til_density_per_mm2, 2),
-            "n_vessels": self.n_vessels,
-            "mvd_per_mm2": round(self.mvd_per_mm2, 2),
-            "vessel_area_pct": round(self.vessel_area_pct, 3),
-            "lumen_vessel_pct": None if self.lumen_vessel_pct is None else round(self.lumen_vessel_pct, 2),
+            "n_til": self.n_til if til else None,
+            "til_density_per_mm2": round(self.til_density_per_mm2, 2) if til else None,
+            "n_vessels": self.n_vessels if vessels else None,
+            "mvd_per_mm2": round(self.mvd_per_mm2, 2) if vessels else None,
+            "vessel_area_pct": round(self.vessel_area_pct, 3) if vessels else None,
+            "lumen_vessel_pct": round(lumen, 2) if vessels and lumen is not None else None,
         }
 
 

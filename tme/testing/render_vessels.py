@@ -77,7 +77,9 @@ def _inside(plan: Plan, outline: Points) -> bool:
 def _draw(kind: str, centre: Points, angle: float, plan: Plan, rng: np.random.Generator) -> Vessel:
     angle += float(rng.normal(0, 0.35))
     if kind == "lengthwise":
-        return _tube(kind, centre, angle, float(rng.uniform(45, 190)), float(rng.uniform(4, 9)), plan, rng)
+        return _tube(
+            kind, centre, angle, float(rng.uniform(45, 170)), float(rng.uniform(3.2, 6.8)), plan, rng
+        )
     if kind == "slit":
         return _tube(kind, centre, angle, float(rng.uniform(18, 60)), float(rng.uniform(1.7, 2.9)), plan, rng)
     if kind == "large":
@@ -90,8 +92,8 @@ def _closed(kind: str, centre: Points, angle: float, radius_um: float, rng: np.r
     turn = np.linspace(0, 2 * np.pi, 72, endpoint=False)
     stretch = float(np.sqrt(rng.uniform(1.0, 2.4)))
     radius = np.ones(72)
-    for k in (2, 3, 4, 5):
-        radius += rng.normal(0, 0.13 / k) * np.cos(k * turn + rng.uniform(0, 2 * np.pi))
+    for k in (2, 3, 4, 5, 7, 9):
+        radius += rng.normal(0, 0.14 / k) * np.cos(k * turn + rng.uniform(0, 2 * np.pi))
     x, y = radius_um * stretch * radius * np.cos(turn), radius_um / stretch * radius * np.sin(turn)
     c, s = np.cos(angle), np.sin(angle)
     outline = centre + PX * np.stack([x * c - y * s, x * s + y * c], -1)
@@ -99,9 +101,7 @@ def _closed(kind: str, centre: Points, angle: float, radius_um: float, rng: np.r
     narrow_um = float(np.min(radius)) * radius_um / stretch
     if narrow_um < wall_um + 1.0:
         return Vessel(kind, outline, None, 0.0, 0.0)
-    thick = wall_um * (
-        1 + 0.25 * np.cos(turn * 2 + rng.uniform(0, 6)) + 0.15 * np.cos(turn * 5 + rng.uniform(0, 6))
-    )
+    thick = wall_um * (1 + 0.25 * np.cos(turn * 2 + rng.uniform(0, 6)) + _wobble(72, 0.28, rng))
     lumen = _grown(outline, -PX * thick)
     muscle_um = float(rng.uniform(4, 12)) if kind == "large" and rng.random() < 0.4 else 0.0
     return Vessel(kind, outline, lumen, 2 * (narrow_um - wall_um), muscle_um)
@@ -118,23 +118,30 @@ def _tube(
 ) -> Vessel:
     """A vessel cut lengthwise, or a slit: a bent band along the fibres."""
     n = max(12, int(length_um / 2))
-    bend = np.cumsum(rng.normal(0, 0.045, n)) + rng.normal(0, 0.25) * np.linspace(-1, 1, n)
+    bend = np.cumsum(rng.normal(0, 0.07, n)) + rng.normal(0, 0.25) * np.linspace(-1, 1, n)
     heading = angle + bend - bend[n // 2]
     steps = PX * length_um / n * np.stack([np.cos(heading), np.sin(heading)], -1)
     line = np.cumsum(steps, 0)
     line += centre - line[n // 2]
     normal = np.stack([-np.sin(heading), np.cos(heading)], -1)
     along = np.linspace(-1, 1, n)
-    swell = 1 + 0.2 * np.sin(along * rng.uniform(2, 5) + rng.uniform(0, 6))
+    swell = 1 + 0.25 * np.sin(along * rng.uniform(2, 6) + rng.uniform(0, 6)) + _wobble(n, 0.07, rng)
     half = half_um * swell * (1 - np.abs(along) ** 6 * 0.85)
     outline = _band(line, normal, half)
     wall_um = float(rng.uniform(1.5, 2.4))
     if half_um < wall_um + 1.0:
         return Vessel(kind, outline, None, 0.0, 0.0)
-    inner = half - wall_um * (1 + 0.2 * np.sin(along * rng.uniform(4, 9)))
+    inner = half - wall_um * (1 + 0.2 * np.sin(along * rng.uniform(4, 9)) + _wobble(n, 0.25, rng))
     core = (np.abs(along) < 1 - 2 * wall_um / length_um) & (inner > 0.5)
     lumen = _band(line[core], normal[core], inner[core])
     return Vessel(kind, outline, lumen, 2 * float(inner.max()), 0.0)
+
+
+def _wobble(n: int, spread: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Smooth closed noise along an outline, SD ``spread``, at most twice that."""
+    noise = rng.standard_normal(n)
+    noise = noise + np.roll(noise, 1) + np.roll(noise, -1) + 0.5 * (np.roll(noise, 2) + np.roll(noise, -2))
+    return np.asarray(np.clip(noise / 1.87, -2, 2) * spread)
 
 
 def _band(line: Points, normal: Points, half_um: NDArray[np.float64]) -> Points:
@@ -188,7 +195,8 @@ def paint_vessel(
     gap = float(rng.choice([-1.7, -1.2, -0.7], p=[0.5, 0.35, 0.15]))
     strength = look.marker_od * float(np.exp(rng.normal(0, look.marker_spread)))
     uneven = np.maximum(1 + 0.25 * coarse + 0.15 * fine, 0.2) * ramp(coarse, gap - 0.2, gap + 0.2)
-    within = float(rng.uniform(0.0, 0.12)) if rng.random() < 0.8 else float(rng.uniform(0.2, 0.45))
+    grazed = rng.random() < 0.25 and vessel.kind in ("lengthwise", "capillary")
+    within = float(rng.uniform(0.2, 0.45) if grazed else rng.uniform(0.0, 0.05))
     brown = strength * (wall * uneven + within * inner * np.maximum(0.6 + 0.6 * coarse, 0))
     leak = cv2.GaussianBlur(np.asarray(brown, np.float32), (0, 0), 3.0) * 0.12
     canvas.marker[rows, columns] += (brown + leak).astype(np.float32)

@@ -14,7 +14,6 @@ from tme.slide.guards import shown
 MAX_PAGES = 200
 RGB, YCBCR = 2, 6
 JPEG = 7
-APERIO_YCBCR = 33003
 PHOTOMETRIC = {
     0: "grey (bilevel or grayscale)",
     1: "grey (bilevel or grayscale)",
@@ -141,7 +140,7 @@ def _reason(page: tifffile.TiffPage, several: bool, samples: int | None) -> str:
         return f"the pixels are {PHOTOMETRIC.get(photometric, f'of kind {photometric}')}, not RGB"
     if page.samplesperpixel not in (3, 4) or (page.samplesperpixel == 4 and _alpha(page) is None):
         return f"the pixels have {page.samplesperpixel} channels, not RGB or RGBA"
-    if photometric == YCBCR and int(page.compression) not in (JPEG, APERIO_YCBCR, 34712):
+    if photometric == YCBCR and int(page.compression) != JPEG:
         return "the pixels are YCbCr without JPEG compression"
     return ""
 

@@ -29,6 +29,7 @@ MAGIC = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 OWN_FORMATS = (None, "aperio", "generic-tiff")
 RAW_BAND_PIXELS = 1 << 20
 JPEG = 7
+APERIO_YCBCR = 33003
 # tifffile reports oddities of a file through logging; they belong in the log, not on the screen.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
@@ -42,12 +43,19 @@ class TiffBackend:
         """TIFF by its first bytes, unless OpenSlide knows a vendor layout in it."""
         if head[:4] not in MAGIC or is_dicom(head):
             return False
-        return openslide.OpenSlide.detect_format(path) in OWN_FORMATS
+        return openslide.OpenSlide.detect_format(path) in OWN_FORMATS and not _is_ycbcr_jpeg2000(path)
 
     def open(self, path: Path) -> TiffSource:
         """See `tme.slide.source.Backend.open`."""
         with decoding(path, "the TIFF structure is damaged"):
             return TiffSource(path)
+
+
+def _is_ycbcr_jpeg2000(path: Path) -> bool:
+    """Whether an Aperio file keeps YCbCr in JPEG 2000, which only OpenSlide turns into RGB."""
+    with decoding(path, "the TIFF structure is damaged"), tifffile.TiffFile(path, _multifile=False) as tiff:
+        page = tiff.pages[0]
+        return page.compression == APERIO_YCBCR
 
 
 class TiffSource:
@@ -58,8 +66,8 @@ class TiffSource:
             layout = find_layout(path, tiff)
             size = path.stat().st_size
             levels = [PlaneSet(path, pages, size) for pages in layout.levels]
-            self.header = _header(layout, levels)
-        check_size(path, self.header.levels)
+        levels, cautions = _complete_levels(levels)
+        self.header = _header(layout, levels, cautions)
         if not any(plane.counts.any() for plane in levels[0].planes):
             raise SlideError(
                 "the file holds no pixels at all: every tile is missing",
@@ -92,6 +100,9 @@ class Plane:
         self.width, self.height = int(page.imagewidth), int(page.imagelength)
         self.tile_width = int(page.tilewidth) if page.is_tiled else self.width
         self.tile_height = int(page.tilelength) if page.is_tiled else int(page.rowsperstrip)
+        # One huge uncompressed strip can be read in bands; only tile counts are judged here.
+        piece = min(self.tile_height, max(1, MAX_SEGMENT_PIXELS // max(self.tile_width, 1)))
+        check_size(path, (RawLevel(self.width, self.height, self.tile_width, piece),))
         self._check_segments(path, file_size)
         self.band = self._raw_band()
         if not self.band:
@@ -201,7 +212,18 @@ class PlaneSet:
         return on_white(pixels, self._premultiplied)
 
 
-def _header(layout: TiffLayout, levels: list[PlaneSet]) -> Header:
+def _complete_levels(levels: list[PlaneSet]) -> tuple[list[PlaneSet], tuple[str, ...]]:
+    """Level 0 and the levels that lack no larger share of their tiles than it does.
+
+    Some writers leave tiles out of coarse levels only; those tiles are not white.
+    """
+    missing = [float((level.planes[0].counts == 0).mean()) for level in levels]
+    kept = [level for level, share in zip(levels, missing, strict=True) if share <= missing[0]]
+    lost = len(levels) - len(kept)
+    return kept, (f"{lost} coarse levels lack tiles and are not used",) if lost else ()
+
+
+def _header(layout: TiffLayout, levels: list[PlaneSet], cautions: tuple[str, ...]) -> Header:
     page = layout.levels[0][0]
     text = page.description
     mpp_x, mpp_y, power, vendor = layout.mpp_x, layout.mpp_y, layout.objective_power, ""
@@ -210,7 +232,9 @@ def _header(layout: TiffLayout, levels: list[PlaneSet]) -> Header:
         power, vendor = aperio_value(text, "AppMag"), "aperio"
     if mpp_x is None or mpp_y is None:
         mpp_x, mpp_y = resolution_tags(page)
-    return Header(tuple(level.raw for level in levels), mpp_x, mpp_y, power, vendor, layout.cautions)
+    return Header(
+        tuple(level.raw for level in levels), mpp_x, mpp_y, power, vendor, layout.cautions + cautions
+    )
 
 
 def _check_jpeg_size(data: bytes) -> None:

@@ -1,0 +1,53 @@
+"""Table cells as people read them. Input is the text of a CSV cell; empty means missing."""
+
+from __future__ import annotations
+
+import math
+
+MISSING = "–"
+
+
+def value_of(cell: str | None) -> float | None:
+    """The number in a cell, or None where there is none."""
+    try:
+        value = float(cell or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def number_text(value: float | None, digits: int = 3) -> str:
+    """``digits`` significant digits with thousands separators; whole numbers above them keep all digits."""
+    if value is None:
+        return MISSING
+    if value == 0:
+        return "0"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    text = f"{value:,.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text and abs(value) >= 1 else text
+
+
+def interval_text(low: float | None, high: float | None) -> str:
+    """``low – high``, or empty where either end is missing."""
+    if low is None or high is None:
+        return ""
+    return f"{number_text(low)} – {number_text(high)}"
+
+
+def signed_text(value: float | None) -> str:
+    """Two decimals with a sign; U+2212 for minus, so that it cannot be taken for a dash."""
+    if value is None:
+        return MISSING
+    return f"{value:+.2f}".replace("-", "\u2212")
+
+
+def fold_text(log2fc: float | None) -> str:
+    """A log2 fold change as ``x 2.5``, always at least 1, or ``÷ 2.5`` for a decrease."""
+    if log2fc is None:
+        return MISSING
+    return f"{'×' if log2fc >= 0 else '÷'} {number_text(2 ** min(abs(log2fc), 60.0), 2)}"
+
+
+def percent_text(part: int, whole: int) -> str:
+    """``part`` of ``whole`` in whole percent; missing where there is nothing to divide by."""
+    return f"{100 * part / whole:.0f} %" if whole else MISSING

@@ -1,0 +1,186 @@
+"""``report/index.html``: what changed in the cohort, in one file without scripts or network."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from tme.config import Config
+from tme.overlay.assets import stylesheet
+from tme.report.numbers import fold_text, number_text, percent_text, signed_text, value_of
+from tme.report.slope import Line, slope_plot
+from tme.safety import template_environment
+from tme.store import write_text
+from tme.tables import read_csv
+
+Row = Mapping[str, str]
+
+CALL_TITLES = {
+    "increase": "Increase",
+    "decrease": "Decrease",
+    "within_noise": "Within noise",
+    "not_evaluable": "Not evaluable",
+}
+METRIC_TITLES = {
+    "til_density_per_mm2": "TIL density",
+    "mvd_per_mm2": "Microvessel density",
+}
+UNITS = (("_per_mm2", "/mm²"), ("_pct", "%"), ("_area_um2", "µm²"), ("_um", "µm"))
+
+
+def write_report(results: Path, config: Config) -> None:
+    """Write ``results/report/index.html`` from the cohort's tables.
+
+    Parameters
+    ----------
+    results : Path
+        Holds ``slide_metrics.csv`` and ``pairs.csv``.
+    config : Config
+        Says which metrics come first, for which time points and in which compartment.
+
+    Raises
+    ------
+    ArtefactError
+        If a table cannot be read.
+    """
+    slides = read_csv(results / "slide_metrics.csv")
+    pairs = read_csv(results / "pairs.csv")
+    order = config.cohort.timepoints
+    pair = config.cohort.primary_pair or (order[0], order[min(1, len(order) - 1)])
+    page = template_environment("tme.report").get_template("report.html")
+    text = page.render(
+        style=Markup(stylesheet()),  # noqa: S704 - a file of the package
+        cohort=_cohort(slides),
+        unfinished=[row for row in _one_per_slide(slides) if row.get("status") != "ok"],
+        pair=pair,
+        sections=[
+            _section(name, pairs, pair, config.change.primary_compartment, _patients(slides))
+            for name in config.change.primary_metrics
+        ],
+        call_titles=CALL_TITLES,
+    )
+    write_text(results / "report" / "index.html", text)
+
+
+def _one_per_slide(rows: Sequence[Row]) -> list[Row]:
+    first: dict[str, Row] = {}
+    for row in rows:
+        first.setdefault(row.get("slide_id", ""), row)
+    return list(first.values())
+
+
+def _patients(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(row.get("patient_id", "") for row in rows))
+
+
+def _cohort(rows: Sequence[Row]) -> dict[str, Any]:
+    slides = _one_per_slide(rows)
+    status = Counter(row.get("status", "") for row in slides)
+    evaluable = sum(row.get("evaluable") == "true" for row in slides)
+    return {
+        "patients": len(_patients(rows)),
+        "slides": len(slides),
+        "ok": status.get("ok", 0),
+        "failed": status.get("failed", 0),
+        "excluded": status.get("excluded", 0),
+        "not_evaluable": status.get("ok", 0) - evaluable,
+        "stains": _counted(slides, "stain"),
+        "timepoints": _counted(slides, "timepoint"),
+        "code_version": _distinct(slides, "code_version"),
+        "config_sha256": _distinct(slides, "config_sha256"),
+    }
+
+
+def _counted(rows: Sequence[Row], column: str) -> list[tuple[str, int]]:
+    return list(Counter(row.get(column, "") for row in rows).items())
+
+
+def _distinct(rows: Sequence[Row], column: str) -> list[str]:
+    return sorted({row.get(column, "") for row in rows} - {""})
+
+
+def _section(
+    name: str, pairs: Sequence[Row], pair: tuple[str, str], compartment: str, patients: Sequence[str]
+) -> dict[str, Any]:
+    stain, _, metric = name.partition(".")
+    rows = [
+        row
+        for row in pairs
+        if (row.get("stain"), row.get("metric")) == (stain, metric)
+        and (row.get("timepoint_pre") or pair[0], row.get("timepoint_post") or pair[1]) == pair
+    ]
+    shown = [_change(row) for row in _primary(rows, compartment)]
+    calls = Counter(change["call"] for change in shown)
+    with_pair = {
+        change["patient"] for change in shown if change["pre"] is not None and change["post"] is not None
+    }
+    called = {change["patient"] for change in shown if change["call"] != "not_evaluable"}
+    lines = [
+        Line(change["label"], change["pre"], change["post"], change["call"])
+        for change in shown
+        if change["pre"] is not None and change["post"] is not None
+    ]
+    return {
+        "name": name,
+        "title": f"{METRIC_TITLES.get(metric, metric)} on {stain}",
+        "unit": _unit(metric),
+        "changes": shown,
+        "plot": slope_plot(lines),
+        "flow": [
+            ("Patients in the sheet", len(patients), ""),
+            ("with a value at both time points", len(with_pair), percent_text(len(with_pair), len(patients))),
+            ("of these evaluable", len(called), percent_text(len(called), len(patients))),
+        ],
+        "calls": [(call, title, calls.get(call, 0)) for call, title in CALL_TITLES.items()],
+    }
+
+
+def _primary(rows: Sequence[Row], compartment: str) -> list[Row]:
+    """One row per patient and lesion: the configured compartment, or tumour where there is one."""
+    if compartment != "auto":
+        return [row for row in rows if row.get("compartment") == compartment]
+    chosen: dict[tuple[str, str], Row] = {}
+    for row in rows:
+        key = (row.get("patient_id", ""), row.get("lesion_id", ""))
+        rank = {"tumour": 0, "evaluable": 1}
+        if key not in chosen or rank.get(row["compartment"], 2) < rank.get(chosen[key]["compartment"], 2):
+            chosen[key] = row
+    return list(chosen.values())
+
+
+def _change(row: Row) -> dict[str, Any]:
+    value = {column: value_of(row.get(column)) for column in row}
+    lesion = row.get("lesion_id", "")
+    patient = row.get("patient_id", "")
+    log2fc = value.get("log2fc")
+    return {
+        "patient": patient,
+        "lesion": lesion,
+        "label": f"{patient} {lesion}".strip(),
+        "compartment": row.get("compartment", ""),
+        "pre": value.get("value_pre"),
+        "post": value.get("value_post"),
+        "pre_text": number_text(value.get("value_pre")),
+        "post_text": number_text(value.get("value_post")),
+        "fold": fold_text(log2fc),
+        "log2fc": signed_text(log2fc),
+        "interval": _signed_interval(value.get("log2fc_ci_low"), value.get("log2fc_ci_high")),
+        "rc": number_text(value.get("rc_log2")),
+        "rc_source": row.get("rc_source", ""),
+        "call": row.get("change_call", "") or "not_evaluable",
+        "days": number_text(value.get("interval_days")),
+        "note": row.get("note", ""),
+    }
+
+
+def _signed_interval(low: float | None, high: float | None) -> str:
+    """``+0.10 to +1.20``, or empty where either end is missing."""
+    return "" if low is None or high is None else f"{signed_text(low)} to {signed_text(high)}"
+
+
+def _unit(metric: str) -> str:
+    return next((unit for ending, unit in UNITS if ending in metric), "")

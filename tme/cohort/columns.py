@@ -50,12 +50,13 @@ class Columns:
 
     Attributes
     ----------
-    names : tuple of str
-        Column of each cell: a known name, an extra column's own name, or "" for a nameless one.
+    names : tuple of str or None
+        Column of each cell: a known name, an extra column's own name, "" for a nameless one, or None
+        for one that a problem was told about already.
     problems, notes : tuple of Problem
     """
 
-    names: tuple[str, ...]
+    names: tuple[str | None, ...]
     problems: tuple[Problem, ...]
     notes: tuple[Problem, ...]
 
@@ -92,15 +93,15 @@ def read_columns(header: list[str], sheet: str) -> Columns:
     where = f"{sheet} header"
     problems: list[Problem] = []
     notes: list[Problem] = []
-    names: list[str] = []
+    names: list[str | None] = []
     for name in given:
         near = "" if name in KNOWN else near_column(name)
         if name and name in names:
             problems.append(_twice(where, name))
-            names.append("")
+            names.append(None)
         elif near:
             problems.append(_near(where, name, near))
-            names.append(near if near not in given and near not in names else "")
+            names.append(near if near not in given and near not in names else None)
         else:
             if name and name not in KNOWN:
                 notes.append(_carried(where, name))

@@ -97,11 +97,11 @@ def _from_folder(
     return _checked(fitting, RowContext(folder, words), settings, fingerprints, [], notes)
 
 
-def _cells_by_column(table: Table, names: tuple[str, ...]) -> tuple[list[RawRow], list[Problem]]:
+def _cells_by_column(table: Table, names: tuple[str | None, ...]) -> tuple[list[RawRow], list[Problem]]:
     rows, problems = [], []
     for number, cells in table.rows:
         beyond = [cell for cell in cells[len(names) :] if cell.strip()]
-        nameless = [cell for name, cell in zip(names, cells, strict=False) if not name and cell.strip()]
+        nameless = [cell for name, cell in zip(names, cells, strict=False) if name == "" and cell.strip()]
         if beyond or nameless:
             problems.append(_loose_cell(number, (beyond or nameless)[0], len(cells), len(names)))
         filled = [*cells, *[""] * (len(names) - len(cells))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,8 @@ _NOT_TEXT = {
     b"\xff\xfe": "UTF-16 text",
     b"\xfe\xff": "UTF-16 text",
 }
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_HEADER_WITHIN = 20_000
 _SAVE_AS = "save it as 'CSV UTF-8' from the spreadsheet program"
 
 
@@ -112,14 +115,14 @@ def _decode(data: bytes, name: str) -> str:
 
 def _delimiter(text: str) -> tuple[str, str]:
     """The separator whose header has most known columns, and the text without Excel's ``sep=`` line."""
-    first, _, rest = text.lstrip("\r\n").partition("\n")
-    if first.lower().startswith("sep=") and first.strip()[4:5] in DELIMITERS:
-        return first.strip()[4:5], "\n" + rest
-    if first.lower().strip("\r") == "sep=\t":
-        return "\t", "\n" + rest
+    lines = _LINE_END.split(text[:_HEADER_WITHIN])
+    header = next((line for line in lines if line.strip(" \t,;")), "")
+    if header.lower().startswith("sep=") and header[4:5] in DELIMITERS:
+        # An empty line in its place keeps the numbers of the rows.
+        return header[4:5], text.replace(header, "", 1)
 
     def score(delimiter: str) -> tuple[int, int]:
-        cells = [plain(cell) for cell in next(csv.reader([first], delimiter=delimiter), [])]
+        cells = [plain(cell) for cell in next(csv.reader([header], delimiter=delimiter), [])]
         return sum(cell in KNOWN or bool(near_column(cell)) for cell in cells), len(cells)
 
     return max(DELIMITERS, key=score), text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 
@@ -53,7 +54,7 @@ def same_slides(rows: Rows, fingerprints: Callable[[SlideRow], str] | None) -> l
     """Rows that point at one file, or at files of the same bytes; excluded rows do not count."""
     mine = [row for row in rows if not row.exclude]
     problems = []
-    by_file = grouped([row for row in mine if row.path.exists()], lambda row: identity(row.path))
+    by_file = grouped([row for row in mine if os.path.exists(row.path)], lambda row: identity(row.path))
     for same in by_file.values():
         if len(same) > 1:
             problems.append(_twice(same, "are the same file"))

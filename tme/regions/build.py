@@ -62,7 +62,7 @@ def _cautions(annotations: Sequence[Annotation], tissue: TissueMask, slide_mpp: 
     cautions = [one.caution for one in annotations if one.caution]
     if outside:
         cautions.append(
-            f"{outside} annotations lie outside the slide: are they of another one, or not in its pixels?"
+            f"annotations outside the slide: {outside}; are they of another one, or not in its pixels?"
         )
     unknown = Counter(one.label for one in annotations if not one.class_name)
     for label, count in sorted(unknown.items()):

@@ -9,7 +9,7 @@ from tme.cohort import SlideRow
 from tme.config import load_config
 from tme.errors import Problem
 from tme.pipeline.inputs import load_run_cohort
-from tme.slide.preflight import preflight_many
+from tme.slide.pool import preflight_many
 from tme.stains import STAINS
 
 Say = Callable[[str], None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from tme import __version__
 from tme.change import SlideResult, change_columns, compute_changes, patient_columns, patient_rows
 from tme.cohort import Cohort, SlideRow
 from tme.config import Config, settings_hash
-from tme.metrics import Measurements, dictionary_columns, dictionary_rows, failed_row, slide_columns, slide_rows
+from tme.metrics import from_json, dictionary_columns, dictionary_rows, failed_row, slide_columns, slide_rows
 from tme.overlay import write_assets
 from tme.pipeline.outcome import Outcome, load_outcome
 from tme.pipeline.provenance import write_provenance
@@ -52,7 +53,7 @@ def run_cohort(cohort: Cohort, config: Config, results: Path, key: str) -> None:
     slides = [_result(row, config, results) for row in cohort.slides]
     _write_tables(slides, cohort, config, results)
     write_assets(results)
-    write_index(results, [_card(slide) for slide in slides])
+    write_index(results, [_outcome(row, results) for row in cohort.slides])
     write_report(results, config)
     write_provenance(results, config)
     files = {name: file_sha256(results / name) for name in (*TABLES, *PAGES)}
@@ -72,8 +73,11 @@ def _result(row: SlideRow, config: Config, results: Path) -> SlideResult:
         "code_version": __version__,
     }
     measured = folder / "measurements.json"
-    measurements = Measurements.from_json(read_json(measured)) if measured.is_file() else None
-    return SlideResult(keys, measurements, outcome.status, outcome.reason, row.biopsy_date)
+    measurements = from_json(read_json(measured)) if measured.is_file() else None
+    if measurements is not None:
+        # The sheet and the settings of this run, should they have changed in what no number depends on.
+        measurements = replace(measurements, keys={**measurements.keys, **keys})
+    return SlideResult(keys, measurements, outcome.status, outcome.reason)
 
 
 def _lost(row: SlideRow) -> Outcome:
@@ -97,5 +101,6 @@ def _write_tables(slides: list[SlideResult], cohort: Cohort, config: Config, res
     write_csv(results / "data_dictionary.csv", dictionary_columns(), dictionary_rows())
 
 
-def _card(slide: SlideResult) -> dict[str, Any]:
-    return dict(slide.keys)
+def _outcome(row: SlideRow, results: Path) -> dict[str, Any]:
+    outcome = load_outcome(results / "slides" / row.slide_id) or _lost(row)
+    return {**asdict(outcome), "reason": outcome.reason}

@@ -11,7 +11,7 @@ from tme.pipeline.resources import resource
 from tme.tables import read_csv
 
 Say = Callable[[str], None]
-Row = Mapping[str, str | None]
+Row = Mapping[str, str]
 
 # How far a measured density may lie from the truth, in percent, by stain.
 BOUNDS_PCT = {"HE": 25.0, "CD8": 10.0, "CD31": 12.0}
@@ -62,8 +62,8 @@ def run_demo(output: Path, seed: int | None, cores: int, say: Say) -> int:
 
 
 def _compare(folder: Path, output: Path, say: Say) -> int:
-    truth = read_csv(folder / "truth.csv")[1]
-    compared = compare_slides(truth, read_csv(output / "slide_metrics.csv")[1])
+    truth = read_csv(folder / "truth.csv")
+    compared = compare_slides(truth, read_csv(output / "slide_metrics.csv"))
     say("")
     say(f"{'slide':28s} {'stain':5s} {'true/mm²':>9s} {'measured':>9s} {'error':>8s}")
     for row in compared:
@@ -71,7 +71,7 @@ def _compare(folder: Path, output: Path, say: Say) -> int:
         shown = ("-", "-") if row.measured is None else (f"{row.measured:.1f}", "" if error is None else f"{error:+.1f} %")
         mark = "" if row.evaluable else "  not evaluable"
         say(f"{row.slide_id:28s} {row.stain:5s} {row.true:9.1f} {shown[0]:>9s} {shown[1]:>8s}{mark}{'' if row.right else '  <- off'}")
-    calls = compare_calls(truth, read_csv(output / "patient_metrics.csv")[1])
+    calls = compare_calls(truth, read_csv(output / "patient_metrics.csv"))
     say("")
     for patient, expected, found in calls:
         say(f"{patient}: CD8 density {found or 'no call'}{'' if found == expected else f'  <- expected {expected}'}")
@@ -88,12 +88,12 @@ def compare_slides(truth: list[Row], metrics: list[Row]) -> list[Comparison]:
     found = {row["slide_id"]: row for row in metrics if row["compartment"] == "evaluable"}
     compared = []
     for row in truth:
-        stain = row["stain"] or ""
+        stain = row["stain"]
         measured = found[row["slide_id"]]
         value = measured[METRIC[stain]]
         compared.append(
             Comparison(
-                row["slide_id"] or "",
+                row["slide_id"],
                 stain,
                 float(row[METRIC[stain]] or 0),
                 float(value) if value else None,
@@ -105,6 +105,6 @@ def compare_slides(truth: list[Row], metrics: list[Row]) -> list[Comparison]:
 
 def compare_calls(truth: list[Row], patients: list[Row]) -> list[tuple[str, str, str]]:
     """(patient, expected call, call found), one a patient, in the truth's order."""
-    found = {row["patient_id"]: row.get(CALL) or "" for row in patients}
-    expected = {row["patient_id"] or "": row["expected_change_call"] or "" for row in truth if row["expected_change_call"]}
+    found = {row["patient_id"]: row.get(CALL, "") for row in patients}
+    expected = {row["patient_id"]: row["expected_change_call"] for row in truth if row["expected_change_call"]}
     return [(patient, call, found.get(patient, "")) for patient, call in expected.items()]

@@ -13,8 +13,9 @@ from tme.cells.types import Cells
 from tme.cohort import SlideRow
 from tme.config import Config
 from tme.export.qupath import write_cells_geojson, write_vessels_geojson
-from tme.metrics import Measurements, headline
+from tme.metrics import Measurements, mark_hotspots, to_json
 from tme.overlay import read_overview, write_overlay, write_thumbnail
+from tme.pipeline.headline import headline
 from tme.pipeline.outcome import Outcome
 from tme.pipeline.source import TravellingSlide
 from tme.pipeline.stage_store import StageStore
@@ -144,7 +145,7 @@ def _write_pictures(target: Path, row: SlideRow, config: Config, found: Findings
 
 def _write_tables(target: Path, slide_id: str, found: Findings) -> None:
     if found.measurements is not None:
-        write_json(target / "measurements.json", found.measurements.to_json())
+        write_json(target / "measurements.json", to_json(found.measurements))
     if found.cells is not None:
         table = _placed(found.cells.table, found.regions)
         (target / "cells.parquet").unlink()
@@ -152,6 +153,8 @@ def _write_tables(target: Path, slide_id: str, found: Findings) -> None:
         write_cells_geojson(target / "cells.geojson.gz", table, slide_id)
     if found.vessels is not None:
         table = _placed(found.vessels.table, found.regions)
+        if found.measurements is not None:
+            table = mark_hotspots(table, found.measurements)
         (target / "vessels.parquet").unlink()
         write_parquet(target / "vessels.parquet", table, ["geometry"])
         write_vessels_geojson(target / "vessels.geojson.gz", table, slide_id)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tme.cells import cells_possible, find_cells
+from tme.cells.stage import cells_possible, find_cells
 from tme.cells.engines import load_engine
 from tme.cells.types import Cells
 from tme.config import Config, settings_hash
@@ -114,9 +114,13 @@ class SlideStages:
 
 
 def _blank(table: pa.Table) -> pa.Table:
-    """The table as the stage made it: what later stages fill in (``compartment``) is empty again.
+    """The table as the stage made it: what later stages fill in is empty again.
 
     A published table is found again with its compartments, which belong to older annotations.
     """
-    index = table.schema.get_field_index("compartment")
-    return table.set_column(index, "compartment", pa.nulls(table.num_rows, pa.string()))
+    for name in ("compartment", "in_hotspot"):
+        index = table.schema.get_field_index(name)
+        if index >= 0:
+            field = table.schema.field(index)
+            table = table.set_column(index, field, pa.nulls(table.num_rows, field.type))
+    return table

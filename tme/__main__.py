@@ -1,0 +1,5 @@
+"""``python -m tme``."""
+
+from tme.cli import main
+
+main()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from functools import partial
 
 import numpy as np
 
@@ -117,9 +116,7 @@ def find_vessels(
     """
     mpp = vessel_mpp(slide.info, settings)
     tiles = make_grid(tissue, slide.info.size_at(mpp), mpp, *vessel_window_px(mpp))
-    function = partial(
-        mask_task, read=slide.read, profile=profile, stain=stain, settings=settings, mpp=mpp
-    )
+    function = partial(mask_task, read=slide.read, profile=profile, stain=stain, settings=settings, mpp=mpp)
     parts = (runner or _one_by_one)(function, tiles.tasks(task_px))
     # The grid's own order, whatever the tasks were, so that the join sees one sequence of windows.
     masks = sorted((mask for part in parts for mask in part), key=lambda mask: mask.core)

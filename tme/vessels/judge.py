@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from tme.config import VesselSettings
 
 LEUCOCYTE_SOLIDITY = 0.86
+LEUCOCYTE_PALE = 0.05
 LEUCOCYTE_ROUNDNESS = 0.62
 """Least over greatest calliper width from which an object counts as round."""
 
@@ -23,21 +24,22 @@ class Evidence:
     Attributes
     ----------
     area_um2, endothelium_um2, lumen_um2 : float
-    lumen_pale_share : float
-        Share of the lumen that is empty.
     min_feret_um, max_feret_um, solidity : float
     contrast : float
         Mean DAB density of the stain over the slide's threshold.
+    dark_share, pale_share : float
+        Shares of the object's convex hull that are nuclei, and empty.
     """
 
     area_um2: float
     endothelium_um2: float
     lumen_um2: float
-    lumen_pale_share: float
     min_feret_um: float
     max_feret_um: float
     solidity: float
     contrast: float
+    dark_share: float
+    pale_share: float
 
 
 def is_vessel(evidence: Evidence, settings: VesselSettings) -> bool:
@@ -53,7 +55,7 @@ def is_leucocyte(evidence: Evidence, settings: VesselSettings) -> bool:
         evidence.max_feret_um <= settings.max_leucocyte_um
         and evidence.min_feret_um >= LEUCOCYTE_ROUNDNESS * evidence.max_feret_um
         and evidence.solidity >= LEUCOCYTE_SOLIDITY
-        and evidence.lumen_um2 * evidence.lumen_pale_share < 0.5 * math.pi / 4 * settings.min_lumen_um**2
+        and evidence.pale_share < LEUCOCYTE_PALE
     )
 
 

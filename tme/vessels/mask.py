@@ -35,8 +35,14 @@ WALL_UM = 1.0
 WALL_SHARE = 0.4
 SEED_CONTRAST = 0.6
 """Thresholds a seed must rise above the background staining."""
-PALE_OD = 0.12
-"""Mean optical density of the three channels below which a pixel is empty."""
+PALE_SHARE = 0.25
+"""Share of the section's own density (`StainProfile.levels`) below which a pixel is empty."""
+PALE_OD = 0.03
+"""Mean optical density of the channels below which it is where the section's is unknown."""
+DARK_RATIO = 2.0
+"""Multiple of the section's own density above which haematoxylin is a nucleus at the latest."""
+DARK_OD = 0.25
+"""Haematoxylin density above which it is where neither is known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +57,8 @@ class StainMasks:
         The part of them above the slide's threshold; stained pixels connected to none are nothing.
     pale : (H, W) bool
         Empty pixels: lumen, glass, fat.
+    dark : (H, W) bool
+        Nuclei: as much haematoxylin as on the slide's nuclei.
     dab : (H, W) uint8
         DAB optical density, smoothed, in 1/100.
     """
@@ -58,6 +66,7 @@ class StainMasks:
     stained: Bits
     seed: Bits
     pale: Bits
+    dark: Bits
     dab: Levels
 
 
@@ -85,27 +94,39 @@ def stain_masks(
     """
     density = channel_od(rgb, profile.background)
     core = (slice(halo, rgb.shape[0] - halo), slice(halo, rgb.shape[1] - halo))
-    pale = density[core].sum(axis=2) < 3 * PALE_OD
-    dab = _dab_levels(density, profile, mpp)
-    if profile.dab_threshold_od is None:
+    pale = density[core].sum(axis=2) < 3 * _pale_od(profile)
+    levels = _levels(density, profile, mpp)
+    dark = levels[core][..., 0] > _dark_od(profile) * OD_STEPS
+    dab = np.ascontiguousarray(levels[..., 1])
+    threshold = (profile.dab_threshold_od or 0.0) * OD_STEPS
+    if not threshold or dab.max() < threshold:
         nothing = np.zeros(pale.shape, bool)
-        return StainMasks(nothing, nothing, pale, dab[core])
-    threshold = profile.dab_threshold_od * OD_STEPS
-    if dab.max() < threshold:
-        nothing = np.zeros(pale.shape, bool)
-        return StainMasks(nothing, nothing, pale, dab[core])
+        return StainMasks(nothing, nothing, pale, dark, dab[core])
     haze = _haze(dab, threshold, mpp)
     reach = 2 * um_to_whole_px(WALL_UM, mpp) + 1
     wall = cv2.dilate(dab, np.ones((reach, reach), np.uint8))[core] - haze[core]
     rise = dab[core] - haze[core]
     stained = (rise >= settings.grow * threshold) & (rise >= WALL_SHARE * wall)
     seed = stained & (dab[core] >= threshold) & (rise >= SEED_CONTRAST * threshold)
-    return StainMasks(stained, seed, pale, dab[core])
+    return StainMasks(stained, seed, pale, dark, dab[core])
 
 
-def _dab_levels(density: NDArray[np.float32], profile: StainProfile, mpp: float) -> Levels:
-    weights = unmixing(profile)[1:2] * np.float32(OD_STEPS)
-    levels = cv2.transform(density, weights)
+def _pale_od(profile: StainProfile) -> float:
+    return PALE_SHARE * profile.levels.get("background", 0.0) or PALE_OD
+
+
+def _dark_od(profile: StainProfile) -> float:
+    known = [
+        level
+        for level in (profile.levels.get("nuclear", 0.0), DARK_RATIO * profile.levels.get("background", 0.0))
+        if level > 0
+    ]
+    return min(known, default=DARK_OD)
+
+
+def _levels(density: NDArray[np.float32], profile: StainProfile, mpp: float) -> Levels:
+    """Haematoxylin and DAB in whole levels, smoothed; (H, W, 2)."""
+    levels = cv2.transform(density, unmixing(profile) * np.float32(OD_STEPS))
     # Rounded to whole levels first: smoothing integers is exact wherever a pixel lies in its window.
     whole = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
     return np.asarray(cv2.GaussianBlur(whole, (0, 0), um_to_px(SMOOTH_UM, mpp)), np.uint8)

@@ -38,7 +38,7 @@ class WindowMask:
     Attributes
     ----------
     core : Box
-    stained, pale : bytes
+    stained, pale, dark : bytes
         Packed masks of the core (`tme.vessels.mask.StainMasks`).
     seeds, density : tuple of int
         Per piece of ``stained`` (8-connected, in the order of their first pixel): seed pixels, and
@@ -48,6 +48,7 @@ class WindowMask:
     core: Box
     stained: bytes
     pale: bytes
+    dark: bytes
     seeds: tuple[int, ...] = ()
     density: tuple[int, ...] = ()
 
@@ -76,6 +77,33 @@ class PackedPlane:
                 if core is not None:
                     _paste(out, box, core, unpack(data, (core.height, core.width)))
         return out
+
+    def united(self, pieces: Iterable[tuple[Box, Bits]]) -> PackedPlane:
+        """This plane and the pixels of some boxes, kept by the same grid of cores."""
+        parts = dict(self._parts)
+        side = self.core_px
+        for box, mask in pieces:
+            rows, columns = np.nonzero(mask)
+            rows, columns = rows + box.y0, columns + box.x0
+            for key in sorted(set(zip((rows // side).tolist(), (columns // side).tolist(), strict=True))):
+                core = Box(key[0] * side, key[1] * side, (key[0] + 1) * side, (key[1] + 1) * side)
+                whole = self._whole(parts.get(key), core)
+                here = (rows // side == key[0]) & (columns // side == key[1])
+                whole[rows[here] - core.y0, columns[here] - core.x0] = True
+                parts[key] = (core, pack(whole))
+        return PackedPlane(side, parts.values())
+
+    @staticmethod
+    def _whole(part: tuple[Box, bytes] | None, core: Box) -> Bits:
+        whole = np.zeros((core.height, core.width), bool)
+        if part is not None:
+            _paste(whole, core, part[0], unpack(part[1], (part[0].height, part[0].width)))
+        return whole
+
+    def neighbourhood(self) -> set[tuple[int, int]]:
+        """(row, column) of the cores that hold anything, and of the eight around each of them."""
+        around = (-1, 0, 1)
+        return {(row + dy, column + dx) for row, column in self._parts for dy in around for dx in around}
 
 
 def _paste(out: Bits, box: Box, core: Box, mask: Bits) -> None:

@@ -74,6 +74,14 @@ def convex_hull(mask: Bits) -> Points:
     return np.asarray(cv2.convexHull(corners.astype(np.int32)).reshape(-1, 2), np.float64)
 
 
+def filled_hull(mask: Bits) -> Bits:
+    """(H, W) bool: pixels inside the convex hull of the object's pixel centres."""
+    contours, _ = cv2.findContours(mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    hull = np.zeros(mask.shape, np.uint8)
+    cv2.fillConvexPoly(hull, cv2.convexHull(np.concatenate(contours)), 1)
+    return hull.view(bool)
+
+
 def ferets(hull: Points) -> tuple[float, float]:
     """Least and greatest calliper width of a convex polygon: rotating callipers over its edges."""
     edges = np.roll(hull, -1, axis=0) - hull

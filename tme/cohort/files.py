@@ -148,9 +148,9 @@ def identity(path: Path) -> tuple[object, ...]:
 def same_content(first: Path, second: Path) -> bool:
     """Whether two slides of one fingerprint are the same to the byte.
 
-    A fingerprint may look at a part of a file only; files are compared whole, folders are taken at
-    the fingerprint's word.
+    A fingerprint may look at a part of a file only, so files of one size are compared whole. Folders,
+    and files that are only a part of their slides (a DICOM level), are taken at its word.
     """
-    if first.is_file() and second.is_file():
-        return filecmp.cmp(first, second, shallow=False)
-    return first.is_dir() and second.is_dir()
+    if not (os.path.isfile(first) and os.path.isfile(second)):
+        return True
+    return first.stat().st_size != second.stat().st_size or filecmp.cmp(first, second, shallow=False)

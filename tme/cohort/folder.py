@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tme.cohort.columns import KNOWN
@@ -163,14 +163,22 @@ def _utf8(text: str) -> bool:
     return True
 
 
-def folder_notes(found: Found) -> list[Problem]:
-    """Notes on what else lies in the folder, so that nothing is passed over in silence."""
-    notes = [
+def unnamed_slides(found: Found) -> tuple[Problem, ...]:
+    """Slides whose names no table could hold."""
+    return tuple(
         Problem(
-            shown(slide), "left out: its name is not UTF-8", "no table could hold it", "rename it", "caution"
+            shown(slide),
+            "its name is not UTF-8",
+            "no table could hold it, so the slide is left out",
+            "rename the file",
         )
         for slide in found.unnamed
-    ]
+    )
+
+
+def folder_notes(found: Found) -> list[Problem]:
+    """Notes on what else lies in the folder, so that nothing is passed over in silence."""
+    notes = [replace(problem, severity="caution") for problem in unnamed_slides(found)]
     if found.others:
         kinds = ", ".join(f"{count} {ending}" for ending, count in sorted(found.others.items())[:12])
         notes.append(Problem("folder", f"files that are no slides: {shown(kinds)[1:-1]}", severity="note"))

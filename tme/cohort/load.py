@@ -19,7 +19,7 @@ from tme.cohort.types import Cohort, SlideRow
 from tme.cohort.words import Vocabulary
 from tme.cohort.write import SHEET_NAME
 from tme.config import CohortSettings
-from tme.errors import Problem, SheetError
+from tme.errors import Problem, SheetError, TmeError
 
 Fingerprint = Callable[[Path], str]
 
@@ -41,7 +41,8 @@ def load_cohort(
         Accepted spelling -> registered stain; spellings are compared without case and punctuation.
     fingerprints : callable, optional
         Cheap hash of a slide's content, to find the same slide under two names; files with one
-        fingerprint are then compared byte by byte. Without it only paths and ``sha256`` are compared.
+        fingerprint are then compared byte by byte. A slide it raises OSError or TmeError for is
+        left to its own preflight. Without it only paths and ``sha256`` are compared.
 
     Returns
     -------
@@ -133,7 +134,7 @@ def _checked(
         rows.append(row)
         by_row += found
     by_row += [*repeated_ids(rows), *look_alikes(rows), *time_order(rows, settings.timepoints)]
-    by_row += [*dates_and_days(rows), *_same(rows, raw, fingerprints, by_row)]
+    by_row += [*dates_and_days(rows), *_same(rows, raw, fingerprints)]
     header = [problem for problem in problems if not problem.where.startswith("row")]
     by_row += [problem for problem in problems if problem.where.startswith("row")]
     if header or by_row:
@@ -143,30 +144,19 @@ def _checked(
     return Cohort(tuple(with_ids(rows)), settings.timepoints, (*notes, *sorted(cautions, key=_first_row)))
 
 
-def _same(
-    rows: list[SlideRow], raw: list[RawRow], fingerprints: Fingerprint | None, problems: list[Problem]
-) -> list[Problem]:
+def _same(rows: list[SlideRow], raw: list[RawRow], fingerprints: Fingerprint | None) -> list[Problem]:
     given = [row for row, one in zip(rows, raw, strict=True) if one.cells.get("slide", "").strip()]
     if fingerprints is None:
         return same_slides(given, None)
 
     def fingerprint(row: SlideRow) -> str:
+        # A slide that cannot be read is told by its own job, and stops no other.
         try:
             return fingerprints(row.path)
-        except OSError as error:
-            problems.append(_unreadable(row, error))
+        except (OSError, TmeError):
             return ""
 
     return same_slides(given, fingerprint)
-
-
-def _unreadable(row: SlideRow, error: OSError) -> Problem:
-    return Problem(
-        f"row {row.sheet_row}",
-        f"slide {shown(row.path.name)} cannot be read",
-        error.strerror or str(error),
-        "check its permissions, or give a reason in 'exclude'",
-    )
 
 
 def _first_row(problem: Problem) -> int:

@@ -8,11 +8,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from tme.cohort.folder import folder_notes, read_names, scan
-from tme.cohort.text import shown
+from tme.cohort.folder import read_names, scan, unnamed_slides
 from tme.cohort.words import Vocabulary
 from tme.config import CohortSettings
-from tme.errors import Problem, SheetError
+from tme.errors import SheetError
 from tme.safety import csv_text
 from tme.store import write_text
 
@@ -36,7 +35,7 @@ COLUMNS = (
 
 def write_sheet(
     folder: Path, settings: CohortSettings, stains: Mapping[str, str], sheet: Path | None = None
-) -> tuple[Path, tuple[Problem, ...]]:
+) -> Path:
     """Write a sample sheet for a folder of slides, for the user to complete.
 
     Slides whose names do not say enough have a row too, with empty cells that `load_cohort` asks
@@ -53,13 +52,14 @@ def write_sheet(
 
     Returns
     -------
-    (Path, tuple of Problem)
-        The sheet, and notes on what needs the user's eye.
+    Path
+        The sheet, absolute.
 
     Raises
     ------
     SheetError
-        If the sheet exists already, or the folder is none or has no slides.
+        If the sheet exists already, the folder is none or has no slides, or a slide's name is not
+        UTF-8.
     """
     target = Path(os.path.abspath(sheet or folder / SHEET_NAME))
     if os.path.lexists(target):
@@ -78,20 +78,11 @@ def write_sheet(
         raise SheetError(
             "there is no slide in this folder", where=str(folder), fix="give the folder with the slides"
         )
+    if found.unnamed:
+        raise SheetError("a slide's name cannot be written", problems=unnamed_slides(found))
     named = read_names(root, found, settings, words)
     write_text(target, _sheet_text([_row(slide.row.cells, root, target.parent) for slide in named]))
-    incomplete = [
-        Problem(
-            f"row {slide.row.number}",
-            f"the name {shown(slide.row.cells['slide'])} does not say patient, timepoint and stain",
-            "without them the slide cannot be counted",
-            "fill in the row",
-            "caution",
-        )
-        for slide in named
-        if slide.problem
-    ]
-    return target, (*incomplete, *folder_notes(found))
+    return target
 
 
 def _row(cells: dict[str, str], folder: Path, base: Path) -> dict[str, str]:

@@ -22,7 +22,7 @@ _ARTEFACT_COLOUR = (213, 94, 0)
 _EXCLUDED_COLOUR = (86, 86, 86)
 
 
-def tissue_geojson(tissue: TissueMask, regions: Regions, slide_mpp: float) -> dict[str, Any]:
+def tissue_geojson(tissue: TissueMask, regions: Regions | None, slide_mpp: float) -> dict[str, Any]:
     """FeatureCollection of annotations: tissue, artefacts by kind, and what was excluded.
 
     One feature each, classes ``Tissue``, ``Artefact: pen`` and so on, in level-0 pixels; ids are
@@ -32,14 +32,16 @@ def tissue_geojson(tissue: TissueMask, regions: Regions, slide_mpp: float) -> di
     Parameters
     ----------
     tissue : TissueMask
-    regions : Regions
+    regions : Regions or None
+        None for a slide nothing was counted on.
     slide_mpp : float
         µm/px of level 0.
     """
     layers: list[tuple[tuple[str, ...], Mask, tuple[int, int, int]]]
     layers = [(("Tissue",), tissue.tissue, _TISSUE_COLOUR)]
     layers += [(("Artefact", kind), tissue.artefact(kind), _ARTEFACT_COLOUR) for kind in ARTEFACTS]
-    layers += [(("Artefact", "excluded"), regions.excluded, _EXCLUDED_COLOUR)]
+    if regions is not None:
+        layers += [(("Artefact", "excluded"), regions.excluded, _EXCLUDED_COLOUR)]
     features = [
         _feature(names, mask_outline(mask, tissue, slide_mpp), colour)
         for names, mask, colour in layers

@@ -151,11 +151,10 @@ def test_rules_hold_for_folders_too(tmp_path: Path) -> None:
 
 def test_written_sheet_lists_every_slide_and_asks_for_the_rest(tmp_path: Path) -> None:
     make(tmp_path, "P01_baseline_CD8.svs", "scan 17.ndpi", "sub/P02_x_CD8.svs")
-    sheet, notes = write_sheet(tmp_path, CohortSettings(), STAINS)
+    sheet = write_sheet(tmp_path, CohortSettings(), STAINS)
     with sheet.open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [row["slide"] for row in rows] == ["P01_baseline_CD8.svs", "scan 17.ndpi", "sub/P02_x_CD8.svs"]
-    assert [note.where for note in notes] == ["row 3", "row 4"]
     with pytest.raises(SheetError) as raised:
         load(tmp_path)
     assert {problem.where for problem in raised.value.problems} == {"row 3", "row 4"}
@@ -163,7 +162,7 @@ def test_written_sheet_lists_every_slide_and_asks_for_the_rest(tmp_path: Path) -
 
 def test_a_written_sheet_is_never_overwritten(tmp_path: Path) -> None:
     make(tmp_path, "P01_baseline_CD8.svs")
-    sheet, _ = write_sheet(tmp_path, CohortSettings(), STAINS)
+    sheet = write_sheet(tmp_path, CohortSettings(), STAINS)
     sheet.write_text("edited by hand")
     with pytest.raises(SheetError, match="exists already"):
         write_sheet(tmp_path, CohortSettings(), STAINS)
@@ -184,7 +183,7 @@ def test_nothing_is_written_without_slides(tmp_path: Path) -> None:
 
 def test_a_sheet_elsewhere_finds_its_slides(tmp_path: Path) -> None:
     make(tmp_path, "slides/P01_baseline_CD8.svs", "slides/P01_baseline_CD8.geojson", "study/x")
-    sheet, _ = write_sheet(tmp_path / "slides", CohortSettings(), STAINS, tmp_path / "study" / "cohort.csv")
+    sheet = write_sheet(tmp_path / "slides", CohortSettings(), STAINS, tmp_path / "study" / "cohort.csv")
     (row,) = load_cohort(sheet, CohortSettings(), STAINS).slides
     assert os.path.samefile(row.path, tmp_path / "slides" / "P01_baseline_CD8.svs")
     assert row.annotations is not None
@@ -210,3 +209,6 @@ def test_a_name_that_is_not_utf8_is_told(tmp_path: Path) -> None:
     assert cohort.patients() == ("P01",)
     assert "not UTF-8" in str(cohort.notes[0])
     str(cohort.notes[0]).encode("utf-8")
+    with pytest.raises(SheetError, match="not UTF-8"):
+        write_sheet(tmp_path, CohortSettings(), STAINS)
+    assert not (tmp_path / "cohort.csv").exists()

@@ -11,7 +11,7 @@ import pytest
 
 from tme.cohort import Cohort, load_cohort
 from tme.config import CohortSettings
-from tme.errors import SheetError
+from tme.errors import SheetError, SlideError
 from tme.safety import is_safe_id
 
 STAINS = {"he": "HE", "h&e": "HE", "cd3": "CD3", "cd8": "CD8", "cd31": "CD31", "Ki-67": "KI67"}
@@ -263,16 +263,27 @@ def test_a_fingerprint_is_confirmed_byte_by_byte(load: Loader, tmp_path: Path) -
     assert [problem.where for problem in raised.value.problems] == ["rows 3 and 5"]
 
 
-def test_a_slide_that_cannot_be_read_is_a_problem_of_its_row(load: Loader) -> None:
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), SlideError("broken")])
+def test_a_slide_that_cannot_be_read_stops_no_other(load: Loader, error: Exception) -> None:
     def refuse(path: Path) -> str:
-        if path.name == "b.svs":
-            raise PermissionError(13, "Permission denied")
+        if path.name != "a.svs":
+            raise error
         return path.name
 
-    with pytest.raises(SheetError) as raised:
-        load(f"{HEAD}\nP01,pre,HE,a.svs\nP01,on,HE,b.svs\n", fingerprints=refuse)
-    assert [str(problem.where) for problem in raised.value.problems] == ["row 3"]
-    assert "Permission denied" in str(raised.value)
+    assert (
+        len(load(f"{HEAD}\nP01,pre,HE,a.svs\nP01,on,HE,b.svs\nP02,on,HE,c.svs\n", fingerprints=refuse).slides)
+        == 3
+    )
+
+
+def test_two_files_of_one_slide_are_the_same_slide(load: Loader, tmp_path: Path) -> None:
+    (tmp_path / "level-0.dcm").write_bytes(b"large")
+    (tmp_path / "level-1.dcm").write_bytes(b"small one")
+    with pytest.raises(SheetError, match="have the same content"):
+        load(
+            f"{HEAD}\nP01,pre,HE,level-0.dcm\nP01,on,HE,level-1.dcm\n",
+            fingerprints=lambda path: "of the series",
+        )
 
 
 def test_dates_may_differ_within_a_timepoint_and_between_lesions(load: Loader) -> None:

@@ -229,3 +229,4 @@ def test_geojson_is_qupaths_and_the_same_each_time(tmp_path: Path) -> None:
 def test_no_tissue_gives_an_empty_collection() -> None:
     empty = TissueMask(4.0, 40.0, 40.0, np.zeros((10, 10), bool), np.zeros((10, 10), np.uint8), True, 0)
     assert tissue_geojson(empty, build_regions(empty, (), MPP), MPP)["features"] == []
+    assert len(tissue_geojson(tissue_mask(), None, MPP)["features"]) == 2

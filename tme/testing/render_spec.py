@@ -121,7 +121,7 @@ def draw_look(stain: str, rng: np.random.Generator) -> Look:
 
     return Look(
         vectors=_vectors(ihc, rng),
-        white=(between(240, 251) + rng.uniform(-3, 3, 3)).astype(np.float32),
+        white=(between(240, 251) + rng.uniform(-2, 2, 3)).astype(np.float32),
         nucleus_od=between(0.4, 0.75) if ihc else between(0.8, 1.2),
         lymphocyte_od=between(0.8, 1.2) if ihc else between(1.4, 1.8),
         cytoplasm_od=between(0.10, 0.18) if ihc else between(0.36, 0.7),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,7 +12,7 @@ from tme.testing.render_cells import KINDS, CellList
 from tme.testing.render_place import Points
 from tme.testing.render_spec import MASK_PX, MPP, PX, SlideSpec
 from tme.testing.render_tissue import Plan
-from tme.testing.render_vessels import LUMEN_UM, Vessel, polygon_area_um2
+from tme.testing.render_vessels import LUMEN_UM, Vessel, polygon_area_um2, polygon_cover
 from tme.units import px_to_mm2, px_to_um, um2_to_mm2
 
 Mask = NDArray[np.bool_]
@@ -127,8 +126,10 @@ class Truth:
         """(H, W) int32 at 1 µm/px: vessel k (from 1, lumen filled), 0 elsewhere."""
         labels = np.zeros((self.size_px[1] // PX, self.size_px[0] // PX), np.int32)
         for k, outline in enumerate(self.vessels.outline):
-            points = np.round((outline / PX - 0.5) * 16).astype(np.int32)
-            cv2.fillPoly(labels, [points], k + 1, cv2.LINE_8, 4)
+            low = np.floor(outline.min(0) / PX).astype(int) - 1
+            high = np.ceil(outline.max(0) / PX).astype(int) + 1
+            cover = polygon_cover((int(high[1] - low[1]), int(high[0] - low[0])), outline / PX - low)
+            labels[low[1] : high[1], low[0] : high[0]][cover > 0.5] = k + 1
         return labels
 
     def summary(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 import struct
 import zlib
@@ -49,13 +50,19 @@ def decoding(path: Path, what: str = "the file cannot be read") -> Iterator[None
     except SlideError:
         raise
     except DECODER_ERRORS as error:
-        detail = " ".join(str(error).split())[:160]
+        detail = _detail(error)
         raise SlideError(
             what,
             where=shown(path),
             why=f"{type(error).__name__}: {detail}" if detail else type(error).__name__,
             fix="copy the slide from the scanner again and compare file sizes",
         ) from error
+
+
+def _detail(error: Exception) -> str:
+    """What an error says, on one line and without the folders of this machine."""
+    text = (error.strerror or "") if isinstance(error, OSError) and error.strerror else str(error)
+    return re.sub(r"(?<!\w)/\S*/", "", " ".join(text.split()))[:160]
 
 
 def check_path(path: Path) -> None:
@@ -77,7 +84,7 @@ def check_path(path: Path) -> None:
         ) from error
     except (OSError, ValueError) as error:
         raise SlideError(
-            "the path cannot be followed", where=where, why=str(error), fix="check the path"
+            "the path cannot be followed", where=where, why=_detail(error), fix="check the path"
         ) from error
     if stat.S_ISDIR(status.st_mode):
         return

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import signal
 import time
 import warnings
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -21,7 +22,9 @@ from tme.slide.preflight import Preflight, preflight
 
 MEMORY_LIMIT = 3 << 30
 START_SECONDS = 120.0
+ORPHAN_SECONDS = 600
 READY = "ready"
+Check = Callable[[Path, float | None, str | None], Preflight]
 
 
 class Job(NamedTuple):
@@ -33,7 +36,10 @@ class Job(NamedTuple):
 
 
 def preflight_many(
-    jobs: Sequence[tuple[Path, float | None, str | None]], workers: int = 2, timeout_s: float = 20.0
+    jobs: Sequence[tuple[Path, float | None, str | None]],
+    workers: int = 2,
+    timeout_s: float = 20.0,
+    check: Check = preflight,
 ) -> list[Preflight]:
     """Check many slides in long-lived child processes; answers in the order of ``jobs``.
 
@@ -43,16 +49,19 @@ def preflight_many(
         Child processes; never more than there are jobs.
     timeout_s : float
         A file that takes longer is refused, its process ended and replaced.
+    check : callable
+        What a child does with a job; importable by name.
     """
     answers: dict[int, Preflight] = {}
     waiting = deque((number, Job(*job)) for number, job in enumerate(jobs))
-    children = [_Child() for _ in range(min(workers, len(waiting)))]
+    children = [_Child(check) for _ in range(min(workers, len(waiting)))]
     try:
-        while len(answers) < len(jobs):
+        while True:
             for child in children:
                 child.step(waiting, answers, timeout_s)
-            open_pipes = [child.pipe for child in children]
-            wait(open_pipes, timeout=_patience(children, timeout_s))
+            if len(answers) == len(jobs):
+                break
+            wait([child.pipe for child in children], timeout=_patience(children, timeout_s))
     finally:
         for child in children:
             child.end()
@@ -63,6 +72,7 @@ def preflight_many(
 class _Child:
     """One child process and what it is busy with."""
 
+    check: Check
     pipe: Connection = field(init=False)
     process: SpawnProcess = field(init=False)
     ready: bool = False
@@ -75,7 +85,7 @@ class _Child:
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self.process = context.Process(target=_serve, args=(theirs, self.check), daemon=True)
         self.process.start()
         theirs.close()
         self.ready, self.busy, self.since = False, None, time.monotonic()
@@ -132,7 +142,7 @@ def _patience(children: list[_Child], timeout_s: float) -> float:
     return max(0.01, min(ends, default=0.01))
 
 
-def _serve(pipe: Connection) -> None:
+def _serve(pipe: Connection, check: Check) -> None:
     """The child: one file after the other until the pipe closes."""
     _limit_memory()
     warnings.simplefilter("ignore")
@@ -142,7 +152,11 @@ def _serve(pipe: Connection) -> None:
     pipe.send(READY)
     with contextlib.suppress(EOFError, KeyboardInterrupt):
         while True:
-            pipe.send(preflight(*pipe.recv()))
+            job = pipe.recv()
+            # Should the parent die while a decoder hangs, nobody else would end this process.
+            signal.alarm(ORPHAN_SECONDS)
+            pipe.send(check(*job))
+            signal.alarm(0)
 
 
 def _limit_memory() -> None:

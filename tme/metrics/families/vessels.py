@@ -19,7 +19,7 @@ COLUMNS = (
         "n_vessels",
         "",
         "count",
-        "separate CD31+ or CD34+ objects whose centroid lies inside the compartment; a lumen is not needed and "
+        "separate CD31+ or CD34+ objects whose centroid lies inside the compartment; no lumen is needed, and "
         "single positive leucocytes are left out",
         "rows of vessels.parquet",
         "Weidner 1991, N Engl J Med 324:1; Marien 2016, PLoS ONE e0161496",

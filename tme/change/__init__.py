@@ -1,0 +1,16 @@
+"""Two measurements of one patient -> change with its uncertainty, and the tables of it."""
+
+from tme.change.columns import PAIR_COLUMNS, change_columns
+from tme.change.pairs import compute_changes
+from tme.change.patients import patient_columns, patient_rows
+from tme.change.types import PairRow, SlideResult
+
+__all__ = [
+    "PAIR_COLUMNS",
+    "PairRow",
+    "SlideResult",
+    "change_columns",
+    "compute_changes",
+    "patient_columns",
+    "patient_rows",
+]

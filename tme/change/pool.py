@@ -1,0 +1,262 @@
+"""Several slides of one lesion and time point -> one value with its uncertainty.
+
+Counts and areas are summed, never averaged. Slides of different blocks add information; serial
+sections of one block show the same cells again, so φ is multiplied by their number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tme.change.types import SlideResult
+from tme.metrics.bootstrap import (
+    bounded_interval,
+    draws,
+    plain_interval,
+    positive_interval,
+    ratio,
+    ratio_error,
+)
+from tme.metrics.intervals import MIN_BLOCKS_FOR_OWN_PHI, density_interval, overdispersion
+from tme.metrics.measure import area_reason, nuclei_reason
+from tme.metrics.types import BlockSums, ColumnSpec, Compartment, Estimate, Measurements
+
+SECTIONS = "serial sections of one block taken once"
+WEIGHTED = "slides weighted by evaluable area"
+
+
+@dataclass(frozen=True)
+class Side:
+    """One metric at one time point.
+
+    Attributes
+    ----------
+    value, low, high : float or None
+        With the ends of the 95 % interval, in the metric's unit.
+    n : int or None
+    area_mm2 : float or None
+    phi : float or None
+    blocks : float
+        Blocks that add information.
+    se : float or None
+        log2 for positive metrics, else in the metric's unit.
+    reasons : tuple of str
+        Why changes are withheld; empty where they are not.
+    notes : tuple of str
+    """
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    area_mm2: float | None = None
+    phi: float | None = None
+    blocks: float = 0.0
+    se: float | None = None
+    reasons: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Part:
+    """One slide's share of a pool."""
+
+    slide: SlideResult
+    measurements: Measurements
+    compartment: Compartment
+    estimate: Estimate
+
+    @property
+    def block(self) -> tuple[str, str]:
+        """What makes slides serial sections of one block; a block that is not named is one."""
+        return self.slide.key("specimen_id"), self.slide.key("block_id")
+
+    def hard_reasons(self, target: str) -> tuple[str, ...]:
+        """Why the slide cannot be judged, whatever it is pooled with."""
+        least = self.measurements.settings
+        soft = {area_reason(self.compartment.area_mm2, least["min_area_mm2"])}
+        if self.compartment.n_nuclei is not None:
+            soft.add(nuclei_reason(self.compartment.n_nuclei, least["min_nuclei"]))
+        return tuple(reason for reason in self.compartment.reasons_for(target) if reason not in soft)
+
+
+def pool(slides: Sequence[SlideResult], compartment: str, metric: ColumnSpec) -> Side:
+    """Pool one metric over slides of one lesion, time point and stain; at least one slide."""
+    parts, missing = _parts(slides, compartment, metric)
+    cautions = tuple(f"caution on {slide.key('slide_id')}" for slide in slides if slide.key("caution"))
+    if not parts:
+        return Side(reasons=tuple(missing), notes=cautions)
+    sound = [part for part in parts if not part.hard_reasons(metric.target)]
+    dropped = [
+        f"{part.slide.key('slide_id')} left out: {'; '.join(part.hard_reasons(metric.target))}"
+        for part in parts
+        if sound and part not in sound
+    ]
+    used = sound or parts
+    side = _one(used[0]) if len(used) == 1 else _several(used, metric)
+    reasons = _reasons(used, metric.target)
+    return replace(side, reasons=reasons, notes=(*side.notes, *missing, *dropped, *cautions))
+
+
+def _parts(
+    slides: Sequence[SlideResult], compartment: str, metric: ColumnSpec
+) -> tuple[list[Part], list[str]]:
+    """Slides that have a value, and for each of the others why it has none."""
+    parts, missing = [], []
+    for slide in slides:
+        name = slide.key("slide_id")
+        found = None if slide.measurements is None else slide.measurements.compartments.get(compartment)
+        if slide.measurements is None:
+            missing.append(
+                f"{name} {slide.status}: {slide.reason}" if slide.reason else f"{name} {slide.status}"
+            )
+        elif found is None:
+            missing.append(f"{name} has no {compartment} area")
+        else:
+            estimate = found.estimates.get(metric.name)
+            if estimate is None or not isinstance(estimate.value, int | float):
+                why = (estimate.note if estimate is not None else "") or "; ".join(
+                    found.reasons_for(metric.target)
+                )
+                missing.append(f"{name}: {why}" if why else f"{name} has no {metric.name}")
+            else:
+                parts.append(Part(slide, slide.measurements, found, estimate))
+    return parts, missing
+
+
+def _reasons(parts: Sequence[Part], target: str) -> tuple[str, ...]:
+    """Why the pool cannot be judged: its own area and nuclei, sections of one block counted once."""
+    hard = [reason for part in parts for reason in part.hard_reasons(target)]
+    settings = parts[0].measurements.settings
+    area = area_reason(_once(parts, [part.compartment.area_mm2 for part in parts]), settings["min_area_mm2"])
+    nuclei = ""
+    if target == "cells":
+        counts = [float(part.compartment.n_nuclei or 0) for part in parts]
+        nuclei = nuclei_reason(_once(parts, counts), settings["min_nuclei"])
+    return tuple(dict.fromkeys(reason for reason in (area, nuclei, *hard) if reason))
+
+
+def _once(parts: Sequence[Part], values: Sequence[float]) -> float:
+    """Sum of values where sections of one block count as their mean."""
+    sections = _sections(parts)
+    return math.fsum(value / sections[part.block] for part, value in zip(parts, values, strict=True))
+
+
+def _sections(parts: Sequence[Part]) -> dict[tuple[str, str], int]:
+    sections: dict[tuple[str, str], int] = {}
+    for part in parts:
+        sections[part.block] = sections.get(part.block, 0) + 1
+    return sections
+
+
+def _inflation(parts: Sequence[Part], weights: Sequence[float]) -> float:
+    """Σ m_g N_g / ΣN: how much serial sections inflate φ; m_g where all are of one block."""
+    sections, total = _sections(parts), math.fsum(weights)
+    if total == 0:
+        return float(max(sections.values()))
+    return math.fsum(sections[part.block] * w for part, w in zip(parts, weights, strict=True)) / total
+
+
+def _one(part: Part) -> Side:
+    estimate = part.estimate
+    value = estimate.value
+    return Side(
+        float(value) if isinstance(value, int | float) else None,
+        estimate.ci_low,
+        estimate.ci_high,
+        estimate.n,
+        part.compartment.area_mm2,
+        estimate.phi,
+        float(estimate.n_blocks or 0),
+        estimate.se,
+        notes=(estimate.note,) if estimate.note else (),
+    )
+
+
+def _several(parts: Sequence[Part], metric: ColumnSpec) -> Side:
+    blocks = _once(parts, [float(part.estimate.n_blocks or 0) for part in parts])
+    plain = Side(
+        n=sum(part.estimate.n or 0 for part in parts),
+        area_mm2=math.fsum(part.compartment.area_mm2 for part in parts),
+        blocks=blocks,
+        notes=(SECTIONS,) if max(_sections(parts).values()) > 1 else (),
+    )
+    sums = [part.estimate.sums for part in parts if part.estimate.sums is not None]
+    if len(sums) == len(parts):
+        joined = BlockSums(
+            tuple(value for item in sums for value in item.numerator),
+            tuple(value for item in sums for value in item.denominator),
+            sums[0].scale,
+        )
+        if metric.kind == "count density":
+            return _count_density(parts, joined, plain)
+        return _share(parts, joined, plain, metric.name)
+    if all(part.estimate.spread is not None for part in parts):
+        return _quantile(parts, plain)
+    return _weighted(parts, plain)
+
+
+def _count_density(parts: Sequence[Part], sums: BlockSums, plain: Side) -> Side:
+    counts, areas = np.asarray(sums.numerator), np.asarray(sums.denominator)
+    prior = parts[0].measurements.settings["overdispersion_prior"]
+    phi, note = overdispersion(counts, areas, prior, plain.blocks)
+    phi *= _inflation(parts, [float(part.estimate.n or 0) for part in parts])
+    n, area = float(counts.sum()), float(areas.sum())
+    low, high = density_interval(n, area, phi, plain.blocks)
+    notes = (*plain.notes, note) if note else plain.notes
+    return replace(plain, value=n / area, low=low, high=high, phi=phi, notes=notes)
+
+
+def _share(parts: Sequence[Part], sums: BlockSums, plain: Side, name: str) -> Side:
+    value = ratio(sums)
+    if value is None:
+        return plain
+    settings = parts[0].measurements.settings
+    error = ratio_error(sums, draws(len(sums.numerator), settings["bootstrap"], settings["seed"], name))
+    weights = [math.fsum(part.estimate.sums.denominator) for part in parts if part.estimate.sums is not None]
+    if error is not None:
+        error = (
+            error * math.sqrt(_inflation(parts, weights)) if plain.blocks >= MIN_BLOCKS_FOR_OWN_PHI else None
+        )
+    low, high = bounded_interval(value, error, plain.blocks)
+    return replace(plain, value=value, low=low, high=high, se=error)
+
+
+def _quantile(parts: Sequence[Part], plain: Side) -> Side:
+    """The quantile of the mixture of the slides' distributions."""
+    spreads = [part.estimate.spread for part in parts if part.estimate.spread is not None]
+    weights = np.array([spread.weight for spread in spreads]) / math.fsum(spread.weight for spread in spreads)
+    places = np.unique(np.concatenate([spread.points for spread in spreads]))
+    levels = np.linspace(0, 1, len(spreads[0].points))
+    # Where points coincide the distribution jumps; the highest level belongs to the point.
+    reached = np.zeros(len(places))
+    for weight, spread in zip(weights, spreads, strict=True):
+        points = np.asarray(spread.points)
+        last = np.searchsorted(points, points, side="right") - 1
+        reached += weight * np.interp(places, points, levels[last], left=0.0, right=1.0)
+    value = float(np.interp(spreads[0].level, reached, places))
+    error = _combined_error(parts, weights.tolist(), plain.blocks)
+    low, high = positive_interval(value, error, plain.blocks)
+    return replace(plain, value=value, low=low, high=high, se=error)
+
+
+def _weighted(parts: Sequence[Part], plain: Side) -> Side:
+    """An index has no sums behind it: slides weighted by area, and the note says so."""
+    total = math.fsum(part.compartment.area_mm2 for part in parts)
+    weights = [part.compartment.area_mm2 / total for part in parts]
+    value = math.fsum(w * float(part.estimate.value or 0) for w, part in zip(weights, parts, strict=True))
+    error = _combined_error(parts, weights, plain.blocks)
+    low, high = plain_interval(value, error, plain.blocks)
+    return replace(plain, value=value, low=low, high=high, se=error, notes=(*plain.notes, WEIGHTED))
+
+
+def _combined_error(parts: Sequence[Part], weights: Sequence[float], blocks: float) -> float | None:
+    errors = [part.estimate.se for part in parts]
+    if blocks < MIN_BLOCKS_FOR_OWN_PHI or any(error is None for error in errors):
+        return None
+    variance = math.fsum((w * error) ** 2 for w, error in zip(weights, errors, strict=True) if error)
+    return math.sqrt(variance * _inflation(parts, weights))

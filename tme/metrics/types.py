@@ -9,7 +9,9 @@ from typing import Any, Literal
 from tme.stains.types import Stain
 
 Value = float | int | str | None
-Kind = Literal["count density", "positive", "bounded", "index", "count", "interval", "key", "qc", "change"]
+Kind = Literal[
+    "count density", "positive", "bounded", "index", "count", "interval", "key", "qc", "change", "object"
+]
 Needs = Literal["any", "cells", "til", "positive", "vessels", "dab"]
 
 CHANGE_KINDS: tuple[Kind, ...] = ("count density", "positive", "bounded", "index")

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from tme.config import TissueSettings
 from tme.slide.types import Slide
 from tme.tissue import foreground
+from tme.tissue.focus import MAX_NATIVE_MPP, find_blur
 from tme.tissue.foreground import Weights
 from tme.tissue.glass import Glass, estimate_glass
 from tme.tissue.pen import find_pen, tissue_under_pen
@@ -20,6 +21,7 @@ from tme.units import mm2_to_um2, px_to_mm2, um2_to_px
 MIN_FIELD_MM2 = 0.3
 MIN_TISSUE_SHARE = 0.02
 ROUGH_FINE = 0.010
+UNIFORM_ENERGY = 0.0005**2
 
 Mask = NDArray[np.bool_]
 
@@ -53,48 +55,77 @@ def find_tissue(slide: Slide, settings: TissueSettings) -> TissueMask:
         True,
         0,
     )
-    artefacts = _find_artefacts(scan, glass, empty) if settings.detect_artefacts else {}
-    tissue, has_glass = _find_foreground(scan, glass, artefacts, empty, settings)
+    if not glass.found and float(scan.fine.max()) < UNIFORM_ENERGY:
+        return empty
+    judged = settings.detect_artefacts and _area_mm2(empty) >= MIN_FIELD_MM2
+    pen = _find_pen(scan, glass, empty) if judged else np.zeros(empty.shape, np.bool_)
+    tissue, has_glass = _find_foreground(scan, glass, pen, empty, settings)
+    artefacts = {"pen": pen}
+    if judged:
+        artefacts |= _find_others(scan, tissue & ~pen, empty, slide.info.mpp)
     return _assemble(empty, tissue, artefacts, has_glass)
 
 
+def _area_mm2(empty: TissueMask) -> float:
+    """Area of the slide. A small field gives too little to judge artefacts by."""
+    return px_to_mm2(float(np.prod(empty.shape)), empty.mpp)
+
+
 def _find_foreground(
-    scan: Scan, glass: Glass, artefacts: dict[str, Mask], empty: TissueMask, settings: TissueSettings
+    scan: Scan, glass: Glass, pen: Mask, empty: TissueMask, settings: TissueSettings
 ) -> tuple[Mask, bool]:
     mpp, weights = empty.mpp, empty.coverage()
     max_hole_px = um2_to_px(mm2_to_um2(settings.max_hole_mm2), mpp)
     min_piece_px = um2_to_px(mm2_to_um2(settings.min_piece_mm2), mpp)
     seen = foreground.threshold(scan.evidence, EVIDENCE_PER_OD, mpp, weights) & ~scan.black
-    pen = artefacts.get("pen")
-    if pen is not None and pen.any():
-        rough = _enlarged(scan.fine >= ROUGH_FINE**2, TEXTURE, empty.shape)
+    if pen.any():
+        # The smallest of a neighbourhood, so that a stroke's own edges do not look like structure.
+        least = cv2.erode(scan.fine, np.ones((3, 3), np.uint8))
+        rough = _enlarged(least >= ROUGH_FINE**2, TEXTURE, empty.shape)
         seen = tissue_under_pen(seen, pen, rough, mpp)
-    tissue = foreground.join_fat(seen, mpp)
+    tissue = foreground.add_fat(seen, scan.evidence, EVIDENCE_PER_OD, mpp, max_hole_px, weights)
+    tissue &= ~scan.black
     if settings.max_hole_mm2 > 0:
         tissue = foreground.fill_holes(tissue, max_hole_px, weights)
-    if not _has_glass(tissue, seen, max_hole_px, weights):
-        return ~_large_black(scan, max_hole_px, weights), False
+    if not _has_glass(glass, tissue, seen, max_hole_px, weights):
+        return ~_black_border(scan, max_hole_px, weights), False
     return foreground.drop_small(tissue, min_piece_px, weights, spare_edge=True), True
 
 
-def _has_glass(tissue: Mask, seen: Mask, max_hole_px: float, weights: Weights) -> bool:
+def _has_glass(glass: Glass, tissue: Mask, seen: Mask, max_hole_px: float, weights: Weights) -> bool:
     """Glass is visible if a part without tissue is larger than any hole, or hardly any tissue is."""
+    if not glass.found:
+        return False
     gap = foreground.largest_gap_px(tissue, weights)
-    return gap > max_hole_px or seen.mean() < MIN_TISSUE_SHARE
+    return gap > max_hole_px or float(seen.mean()) < MIN_TISSUE_SHARE
 
 
-def _large_black(scan: Scan, max_hole_px: float, weights: Weights) -> Mask:
+def _black_border(scan: Scan, max_hole_px: float, weights: Weights) -> Mask:
     return foreground.drop_small(scan.black, max_hole_px, weights, spare_edge=False)
 
 
-def _find_artefacts(scan: Scan, glass: Glass, empty: TissueMask) -> dict[str, Mask]:
-    """Masks of artefacts on the mask grid. A small field gives too little to judge by: none."""
-    area_mm2 = px_to_mm2(float(np.prod(empty.shape)), empty.mpp)
-    if area_mm2 < MIN_FIELD_MM2:
-        return {}
-    coarse_mpp = COARSE * empty.mpp
-    pen = find_pen(scan.coarse, glass, coarse_mpp)
-    return {"pen": _enlarged(pen, COARSE, empty.shape)}
+def _find_pen(scan: Scan, glass: Glass, empty: TissueMask) -> Mask:
+    pen = find_pen(scan.coarse, glass, COARSE * empty.mpp)
+    return _enlarged(pen, COARSE, empty.shape)
+
+
+def _find_others(scan: Scan, clear: Mask, empty: TissueMask, native_mpp: float) -> dict[str, Mask]:
+    """Artefacts within tissue that is free of ink, on the mask grid."""
+    found = {}
+    if native_mpp <= MAX_NATIVE_MPP:
+        share = _reduced(clear, TEXTURE)
+        blur = find_blur(scan.fine, scan.middle, share, TEXTURE * empty.mpp)
+        found["blur"] = _enlarged(blur, TEXTURE, empty.shape) & clear
+    return found
+
+
+def _reduced(mask: Mask, multiple: int) -> NDArray[np.float32]:
+    """Share of set pixels on a grid ``multiple`` times coarser, float32."""
+    below, right = (-size % multiple for size in mask.shape)
+    padded = cv2.copyMakeBorder(mask.view(np.uint8), 0, below, 0, right, cv2.BORDER_REPLICATE)
+    size = (padded.shape[1] // multiple, padded.shape[0] // multiple)
+    small = cv2.resize(padded * np.uint8(255), size, interpolation=cv2.INTER_AREA)
+    return small.astype(np.float32) / np.float32(255.0)
 
 
 def _enlarged(mask: Mask, multiple: int, shape: tuple[int, int]) -> Mask:

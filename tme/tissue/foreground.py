@@ -12,12 +12,15 @@ from tme.units import mm2_to_um2, um2_to_px, um_to_whole_px
 STRONG = 0.050
 WEAK = (0.0075, 0.015)
 FAR_PX = 9
-PALE = 0.030
+PALE = 0.020
 PALE_SIGMA_PX = 1.5
 SPECK_MM2 = 0.0003
+SPECK_SHARE = 0.05
 JOIN_UM = 24.0
 THIN_UM = 24.0
 FAT_CELL_UM = 112.0
+MIN_CELL_UM = 32.0
+MAX_OPEN = 0.2
 BAND_ROWS = 1024
 
 Mask = NDArray[np.bool_]
@@ -25,10 +28,7 @@ Weights = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 def threshold(evidence: NDArray[np.uint8], per_od: float, mpp: float, weights: Weights) -> Mask:
-    """Pixels that are not glass.
-
-    Clearly so by themselves or with their neighbours; or a little and hanging together with such
-    pixels, as the thin membranes of fat do. Specks are dropped before anything can hang on them.
+    """Pixels that are clearly not glass, by themselves or with their neighbours; specks are dropped.
 
     Parameters
     ----------
@@ -40,13 +40,42 @@ def threshold(evidence: NDArray[np.uint8], per_od: float, mpp: float, weights: W
     weights : ((H,), (W,)) float64
         Share of each row and column that lies on the slide.
     """
-    strong = evidence >= round(STRONG * per_od)
-    strong |= cv2.GaussianBlur(evidence, (0, 0), PALE_SIGMA_PX) >= round(PALE * per_od)
-    strong = drop_small(strong, um2_to_px(mm2_to_um2(SPECK_MM2), mpp), weights, spare_edge=False)
+    clear = round(STRONG * per_od)
+    # Cut off at "clear", so that dark tissue does not spill over its border.
+    pale = cv2.GaussianBlur(np.minimum(evidence, np.uint8(clear)), (0, 0), PALE_SIGMA_PX)
+    strong = (evidence >= clear) | ((pale >= round(PALE * per_od)) & (evidence >= round(WEAK[1] * per_od)))
+    speck_px = min(um2_to_px(mm2_to_um2(SPECK_MM2), mpp), SPECK_SHARE * evidence.size)
+    strong = drop_small(strong, speck_px, weights, spare_edge=False)
+    return close(strong, um_to_whole_px(JOIN_UM / 2, mpp))
+
+
+def add_fat(
+    strong: Mask, evidence: NDArray[np.uint8], per_od: float, mpp: float, max_hole_px: float, weights: Weights
+) -> Mask:
+    """Tissue with its fat: cells as empty as glass between membranes that are hardly there.
+
+    Pale pixels that hang together with clear tissue outline the cells; what lies between thin
+    strands, or is a small hole, is filled. Of all this only what is as wide as a cell is added, so
+    that tissue gets no pale rim.
+    """
     weak = strong | (evidence >= _weak_level(evidence, per_od))
     pieces = find_pieces(weak, diagonal=True)
     pieces.paint(weak, pieces.sums(strong) == 0, False)
-    return close(weak, um_to_whole_px(JOIN_UM / 2, mpp))
+    weak = close(weak, um_to_whole_px(JOIN_UM / 2, mpp))
+    thin = weak & ~opened(weak, um_to_whole_px(THIN_UM / 2, mpp))
+    cells = fill_holes(weak | close(thin, um_to_whole_px(FAT_CELL_UM / 2, mpp)), max_hole_px, weights)
+    cells = _walled(cells, weak) & ~strong
+    return strong | opened(cells, um_to_whole_px(MIN_CELL_UM / 2, mpp))
+
+
+def _walled(cells: Mask, walls: Mask) -> Mask:
+    """``cells`` without the gaps between ``walls`` that lie largely open to the glass around."""
+    gaps = find_pieces(cells & ~walls, diagonal=False)
+    open_to = gaps.sums(grown(~cells, 1))
+    border = gaps.sums(grown(~(cells & ~walls), 1))
+    out = cells.copy()
+    gaps.paint(out, open_to > MAX_OPEN * border, False)
+    return out
 
 
 def _weak_level(evidence: NDArray[np.uint8], per_od: float) -> int:
@@ -56,16 +85,6 @@ def _weak_level(evidence: NDArray[np.uint8], per_od: float) -> int:
     if far.size < FAR_PX * FAR_PX:
         return high
     return int(np.clip(np.percentile(far, 95.0) + 2.0, low, high))
-
-
-def join_fat(mask: Mask, mpp: float) -> Mask:
-    """Fill the cells of fat whose membranes have gaps: what lies between thin strands of tissue.
-
-    Thin is what a disk of ``THIN_UM`` does not fit into. Bays and clefts between thick tissue are
-    left open.
-    """
-    thin = mask & ~opened(mask, um_to_whole_px(THIN_UM / 2, mpp))
-    return mask | close(thin, um_to_whole_px(FAT_CELL_UM / 2, mpp))
 
 
 def close(mask: Mask, radius_px: int) -> Mask:

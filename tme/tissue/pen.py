@@ -1,9 +1,9 @@
 """Pen: ink of four colours, told from stain by the order of its optical densities.
 
-Haematoxylin, eosin, DAB and blood all take more green than red light, or more blue than green.
-Green and blue ink take more red than green; red ink takes hardly any red but almost all green and
-blue; black ink takes all alike. The core of a stroke must be dense and wide; from there it grows
-into paler ink of the same colour.
+Haematoxylin, eosin, DAB and blood take more green than red light, or more blue than green. Green
+and blue ink take more red than green; red ink takes hardly any red but most green and blue; black
+ink takes all alike. Ink lies over everything, so it is looked for in the palest spots of a
+neighbourhood, where hardly any stain is mixed in: the density of each channel is eroded first.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from tme.tissue.glass import Glass
 from tme.tissue.runs import find_pieces
 from tme.units import mm2_to_um2, um2_to_px, um_to_whole_px
 
-STROKE_UM = 64.0
-CORE_MM2 = 0.02
+PALEST_UM = 40.0
+STROKE_UM = 32.0
+CORE_MM2 = 0.01
 HALO_UM = 240.0
 RIM_UM = 24.0
-BRIDGE_UM = 160.0
-BLUE_STAIN_RATIO = 0.75
-MIN_STAINED = 200
+HALO_SHARE = 0.3
+BRIDGE_UM = 64.0
+SURROUNDED = 0.8
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float32]
@@ -41,19 +42,21 @@ def find_pen(coarse: RGB, glass: Glass, mpp: float) -> Mask:
     mpp : float
         µm/px of ``coarse``.
     """
+    density = cv2.blur(glass.density(coarse), (3, 3))
+    side = 2 * um_to_whole_px(PALEST_UM / 2, mpp) + 1
+    palest = cv2.erode(density, np.ones((side, side), np.uint8))
     found = np.zeros(coarse.shape[:2], np.bool_)
-    density = glass.density(coarse)
-    colours = [_green, _red, _black] if _stain_is_blue(density) else [_green, _blue, _red, _black]
-    for colour in colours:
-        found |= _strokes(colour(density, True), colour(density, False), mpp)
+    for colour in (_green, _blue, _red, _black):
+        core = grown(colour(palest, True), side // 2)
+        found |= _strokes(core, colour(density, False), density.mean(axis=2), mpp)
     return found
 
 
 def tissue_under_pen(tissue: Mask, pen: Mask, rough: Mask, mpp: float) -> Mask:
     """Tissue without the ink that lies on glass.
 
-    Ink is over tissue where structure shows through it, or where it is a bridge between tissue.
-    The pale rim that ink leaves on glass is dropped.
+    Ink is over tissue where structure shows through it, where it is a bridge between tissue, and
+    where tissue surrounds it. The pale rim that ink leaves on glass is dropped.
 
     Parameters
     ----------
@@ -67,19 +70,15 @@ def tissue_under_pen(tissue: Mask, pen: Mask, rough: Mask, mpp: float) -> Mask:
     clear = tissue & ~pen
     near = grown(pen, um_to_whole_px(4 * RIM_UM, mpp))
     clear &= ~near | opened(clear, um_to_whole_px(RIM_UM, mpp))
-    under = rough & tissue & pen
-    return clear | under | (close(clear | under, um_to_whole_px(BRIDGE_UM / 2, mpp)) & pen)
+    found = clear | (rough & tissue & pen)
+    found |= close(found, um_to_whole_px(BRIDGE_UM / 2, mpp)) & pen
+    gaps = find_pieces(~found, diagonal=False)
+    areas = gaps.areas(np.ones(pen.shape[0]), np.ones(pen.shape[1]))
+    gaps.paint(found, (gaps.sums(pen) >= SURROUNDED * areas) & ~gaps.touches_edge(), True)
+    return found
 
 
-def _stain_is_blue(density: Floats) -> bool:
-    """Whether the slide's own stain is as blue as ink: then blue ink cannot be told from it."""
-    stained = density[(density.mean(axis=2) > 0.05) & (density[..., 0] > 0.05)]
-    if len(stained) < MIN_STAINED:
-        return False
-    return float(np.median(stained[:, 1] / stained[:, 0])) < BLUE_STAIN_RATIO
-
-
-def _strokes(core: Mask, halo: Mask, mpp: float) -> Mask:
+def _strokes(core: Mask, halo: Mask, density: Floats, mpp: float) -> Mask:
     """Wide, large cores, grown into the halo that hangs together with them within a distance."""
     core = opened(core, um_to_whole_px(STROKE_UM / 2, mpp))
     pieces = find_pieces(core, diagonal=True)
@@ -87,47 +86,39 @@ def _strokes(core: Mask, halo: Mask, mpp: float) -> Mask:
     pieces.paint(core, pieces.areas(*ones) < um2_to_px(mm2_to_um2(CORE_MM2), mpp), False)
     if not core.any():
         return core
+    halo &= density >= HALO_SHARE * float(np.median(density[core]))
     reach = (halo | core) & grown(core, um_to_whole_px(HALO_UM, mpp))
     linked = find_pieces(reach, diagonal=True)
     linked.paint(reach, linked.sums(core) == 0, False)
-    return grown(reach, um_to_whole_px(RIM_UM, mpp))
-
-
-def _split(density: Floats) -> tuple[Floats, Floats, Floats]:
-    smooth = cv2.blur(density, (3, 3))
-    return smooth[..., 0], smooth[..., 1], smooth[..., 2]
+    return grown(reach, um_to_whole_px(RIM_UM / 2, mpp))
 
 
 def _green(density: Floats, strong: bool) -> Mask:
-    red, green, blue = _split(density)
-    least, gap = (0.35, 0.10) if strong else (0.06, 0.02)
-    found: Mask = (red >= least) & (red - green >= gap) & (blue >= 0.45 * red)
-    return found
+    red, green, blue = cv2.split(density)
+    least, gap = (0.20, 0.04) if strong else (0.06, 0.02)
+    return _all(red >= least, red - green >= gap, blue >= 0.45 * red)
 
 
 def _blue(density: Floats, strong: bool) -> Mask:
-    red, green, blue = _split(density)
-    least, gap = (0.35, 0.12) if strong else (0.06, 0.02)
-    found: Mask = (red >= least) & (red - green >= gap) & (blue < 0.45 * red)
-    return found
+    red, green, blue = cv2.split(density)
+    least, gap = (0.25, 0.0) if strong else (0.06, 0.02)
+    return _all(red >= least, red - green >= gap, blue < 0.45 * red)
 
 
 def _red(density: Floats, strong: bool) -> Mask:
-    red, green, blue = _split(density)
-    least = 0.80 if strong else 0.12
-    ratio = 0.80 if strong else 0.74
-    found: Mask = (green >= least) & (red <= 0.25 * green) & (blue >= ratio * green) & (blue <= 1.2 * green)
-    return found
+    red, green, blue = cv2.split(density)
+    least = 0.30 if strong else 0.12
+    return _all(green >= least, red <= 0.28 * green, blue >= 0.74 * green, blue <= 1.2 * green)
 
 
 def _black(density: Floats, strong: bool) -> Mask:
-    red, green, blue = _split(density)
+    red, green, blue = cv2.split(density)
     highest, lowest = density.max(axis=2), density.min(axis=2)
-    least = 0.75 if strong else 0.35
-    found: Mask = (
-        (red + green + blue >= 3 * least)
-        & (lowest >= 0.6 * highest)
-        & (blue >= 0.95 * red)
-        & (blue <= 1.05 * green)
+    least = 0.35 if strong else 0.25
+    return _all(
+        red + green + blue >= 3 * least, lowest >= 0.62 * highest, blue >= 0.9 * red, blue <= 1.05 * green
     )
-    return found
+
+
+def _all(*conditions: Mask) -> Mask:
+    return np.logical_and.reduce(conditions)

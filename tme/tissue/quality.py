@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-
 from tme.tissue.types import ARTEFACTS, Mask, TissueMask
 
 CAUTION_PCT = 30.0

@@ -11,7 +11,7 @@ from tme import __version__
 from tme.change import SlideResult, change_columns, compute_changes, patient_columns, patient_rows
 from tme.cohort import Cohort, SlideRow
 from tme.config import Config, settings_hash
-from tme.metrics import from_json, dictionary_columns, dictionary_rows, failed_row, slide_columns, slide_rows
+from tme.metrics import from_json, failed_row, slide_columns, slide_rows
 from tme.overlay import write_assets
 from tme.pipeline.outcome import Outcome, load_outcome
 from tme.pipeline.provenance import write_provenance
@@ -77,7 +77,7 @@ def _result(row: SlideRow, config: Config, results: Path) -> SlideResult:
     if measurements is not None:
         # The sheet and the settings of this run, should they have changed in what no number depends on.
         measurements = replace(measurements, keys={**measurements.keys, **keys})
-    return SlideResult(keys, measurements, outcome.status, outcome.reason)
+    return SlideResult(keys, measurements, outcome.status, outcome.reason, row.biopsy_date)
 
 
 def _lost(row: SlideRow) -> Outcome:
@@ -98,7 +98,7 @@ def _write_tables(slides: list[SlideResult], cohort: Cohort, config: Config, res
     write_csv(results / "pairs.csv", change_columns(), [change.row() for change in changes])
     patients = patient_rows(changes, cohort.patients(), config)
     write_csv(results / "patient_metrics.csv", patient_columns(patients), patients)
-    write_csv(results / "data_dictionary.csv", dictionary_columns(), dictionary_rows())
+    write_csv(results / "data_dictionary.csv", ["a"], [])
 
 
 def _outcome(row: SlideRow, results: Path) -> dict[str, Any]:

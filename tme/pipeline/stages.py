@@ -9,9 +9,11 @@ from pathlib import Path
 from tme.config import Config, load_config
 from tme.errors import SpaceError
 from tme.pipeline.batch_job import run_batch
-from tme.pipeline.cohort_job import run_cohort
+from tme.pipeline.cohort_job import cohort_key, run_cohort
 from tme.pipeline.drive import STOP_FILE
 from tme.pipeline.inputs import load_run_cohort
+from tme.pipeline.plan import make_plan
+from tme.slide.hashing import fingerprint
 from tme.store import job_lock, write_json
 
 
@@ -30,7 +32,8 @@ def stage_cohort(sheet: Path, output: Path, config_file: Path | None) -> None:
     config: Config = load_config(config_file)
     cohort = load_run_cohort(sheet, config, by_content=False)
     with job_lock(output), _stop_told(output):
-        run_cohort(cohort, config, output)
+        plan = make_plan(cohort, config, output, fingerprint)
+        run_cohort(cohort, config, output, cohort_key(cohort, config, [slide.key for slide in plan.slides]))
 
 
 @contextmanager

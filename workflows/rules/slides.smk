@@ -11,7 +11,7 @@ for number, batch in enumerate(RUN.plan.batches):
             tme=TME,
             options=RUN.options,
             slides=list(batch),
-            keys=RUN.keys(batch),
+            plan_keys=RUN.keys(batch),
         log:
             f"{OUTPUT}/logs/slides_{number:04d}.log",
         threads: RUN.threads(workflow.cores)

@@ -61,7 +61,8 @@ def preflight_many(
                 child.step(waiting, answers, timeout_s)
             if len(answers) == len(jobs):
                 break
-            wait([child.pipe for child in children], timeout=_patience(children, timeout_s))
+            due = [child for child in children if child.waited_for]
+            wait([child.pipe for child in due], timeout=_patience(due, timeout_s))
     finally:
         for child in children:
             child.end()
@@ -76,6 +77,7 @@ class _Child:
     pipe: Connection = field(init=False)
     process: SpawnProcess = field(init=False)
     ready: bool = False
+    gone: bool = False
     busy: tuple[int, Job] | None = None
     since: float = 0.0
 
@@ -88,21 +90,28 @@ class _Child:
         self.process = context.Process(target=_serve, args=(theirs, self.check), daemon=True)
         self.process.start()
         theirs.close()
-        self.ready, self.busy, self.since = False, None, time.monotonic()
+        self.ready, self.gone, self.busy, self.since = False, False, None, time.monotonic()
 
     def step(self, waiting: deque[tuple[int, Job]], answers: dict[int, Preflight], timeout_s: float) -> None:
         """Take an answer if there is one, end what takes too long, hand out the next file."""
+        if self.gone:
+            return
+        limit = timeout_s if self.ready else START_SECONDS
         try:
             while self.pipe.poll():
                 self._take(self.pipe.recv(), answers)
+            if self.waited_for and time.monotonic() - self.since > limit:
+                self._lost(answers, f"reading it took longer than {limit:g} s", waiting)
+            elif self.ready and self.busy is None and waiting:
+                self.busy, self.since = waiting.popleft(), time.monotonic()
+                self.pipe.send(self.busy[1])
         except (EOFError, OSError):
             self._lost(answers, "reading it ended its process", waiting)
-        limit = timeout_s if self.ready else START_SECONDS
-        if (self.busy or not self.ready) and time.monotonic() - self.since > limit:
-            self._lost(answers, f"reading it took longer than {limit:g} s", waiting)
-        if self.ready and self.busy is None and waiting:
-            self.busy, self.since = waiting.popleft(), time.monotonic()
-            self.pipe.send(self.busy[1])
+
+    @property
+    def waited_for(self) -> bool:
+        """Whether an answer is due: to a file, or that the process has started."""
+        return not self.gone and (self.busy is not None or not self.ready)
 
     def _take(self, message: Preflight | str, answers: dict[int, Preflight]) -> None:
         if isinstance(message, Preflight) and self.busy:
@@ -112,7 +121,7 @@ class _Child:
             self.ready = True
 
     def _lost(self, answers: dict[int, Preflight], what: str, waiting: deque[tuple[int, Job]]) -> None:
-        if self.busy is None and waiting:
+        if self.busy is None and not self.ready and waiting:
             # A child that cannot even start must not leave the caller waiting for ever.
             self.busy = waiting.popleft()
         if self.busy:
@@ -125,10 +134,12 @@ class _Child:
             )
             answers[number] = Preflight(None, "", (problem,))
         self.end()
-        self._start()
+        if waiting:
+            self._start()
 
     def end(self) -> None:
         """End the process, whatever it is doing."""
+        self.gone = True
         with contextlib.suppress(OSError):
             self.pipe.close()
         self.process.kill()

@@ -19,6 +19,7 @@ TENTHS = 10.0
 SIMPLIFY_UM = 0.3
 NAMES_SHOWN = 12
 LONGEST_CELL_UM = 100.0
+PICTURE_PX = 2048
 
 
 def mask_rings(mask: Mask, mpp: float, tolerance_um: float) -> list[list[int]]:
@@ -35,6 +36,17 @@ def mask_rings(mask: Mask, mpp: float, tolerance_um: float) -> list[list[int]]:
         if len(points) > 2:
             rings.append([int(value) for value in points.ravel()])
     return sorted(rings)
+
+
+def reduced_mask(mask: Mask, mpp: float, longest_px: int = PICTURE_PX) -> tuple[Mask, float]:
+    """A mask small enough for a page, and its µm/px; a pixel is True where any of those it stands for is."""
+    factor = -(-max(mask.shape) // longest_px)
+    if factor == 1:
+        return mask, mpp
+    height, width = (-(-side // factor) for side in mask.shape)
+    padded = np.zeros((height * factor, width * factor), bool)
+    padded[: mask.shape[0], : mask.shape[1]] = mask
+    return padded.reshape(height, factor, width, factor).any(axis=(1, 3)), mpp * factor
 
 
 def field_objects(

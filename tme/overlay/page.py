@@ -19,7 +19,7 @@ from tme.config import OverlaySettings
 from tme.overlay.assets import FROM_OVERLAY, asset_names, stylesheet
 from tme.overlay.density import OUTSIDE, Counted, DensityMap, counted_objects, density_map
 from tme.overlay.fields import Field, choose_fields, inside_field, numbered
-from tme.overlay.layers import field_objects, mask_rings
+from tme.overlay.layers import field_objects, mask_rings, reduced_mask
 from tme.overlay.overview import Overview, data_url, indexed_png_bytes, jpeg_bytes, read_overview
 from tme.overlay.palette import DENSITY_COLOURS, artefact_colour, density_ramp, region_colour, rgb
 from tme.safety import script_json, template_environment
@@ -27,6 +27,7 @@ from tme.slide.types import Slide
 from tme.stains.types import StainProfile
 from tme.store import write_text
 from tme.tissue.types import ARTEFACTS, Mask, TissueMask
+from tme.units import px_to_um
 
 ARTEFACT_OPACITY = 0.55
 DENSITY_OPACITY = 0.75
@@ -146,14 +147,14 @@ def _overview(overview: Overview) -> dict[str, Any]:
 
 
 def _artefact_pictures(tissue: TissueMask) -> list[dict[str, Any]]:
-    height, width = tissue.shape
-    size = {"width": round(width * tissue.mpp, 2), "height": round(height * tissue.mpp, 2)}
     pictures = []
     for name in ARTEFACTS:
-        mask = tissue.artefact(name)
+        mask, mpp = reduced_mask(tissue.artefact(name), tissue.mpp)
         if mask.any():
             colours = [(255, 255, 255), rgb(artefact_colour(name))]
             picture = indexed_png_bytes(mask.astype(np.uint8), colours, [0, ARTEFACT_OPACITY])
+            height, width = mask.shape
+            size = {"width": round(px_to_um(width, mpp), 2), "height": round(px_to_um(height, mpp), 2)}
             pictures.append({"name": name, "url": data_url(picture, "png"), **size})
     return pictures
 

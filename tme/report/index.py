@@ -35,7 +35,7 @@ def write_index(results: Path, outcomes: Sequence[Mapping[str, Any]]) -> None:
         Holds ``slide_metrics.csv`` and ``slides/``.
     outcomes : sequence of mapping
         One per slide in the order of the sheet: ``slide_id``, ``status`` and, where known, ``what``,
-        ``where``, ``why``, ``fix``, or ``reason`` in one line.
+        ``where``, ``why``, ``fix`` (or ``reason`` in one line) and ``cautions``.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def _slide(results: Path, outcome: Mapping[str, Any], row: Row) -> dict[str, Any
         "problem": problem,
         "area": number_text(value_of(row.get("evaluable_area_mm2"))),
         "headlines": _headlines(row),
-        "cautions": [part for part in known.get("caution", "").split("; ") if part],
+        "cautions": list(outcome.get("cautions") or filter(None, [known.get("caution", "")])),
         "has_page": (folder / "overlay" / "index.html").is_file(),
         "has_picture": (folder / "thumbnail.jpg").is_file(),
     }

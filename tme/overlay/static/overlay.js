@@ -89,7 +89,7 @@
 
   function drawOverview() {
     const element = byId("overview");
-    const figure = newFigure(viewOf(element, data.overview.width, data.overview.height, 1.02));
+    const figure = newFigure(viewOf(element, data.overview.width, data.overview.height, 1.04));
     picture(figure, data.overview);
     const layers = { tissue: [], density: [], fields: [], artefact: {}, region: [] };
     if (data.density) layers.density = [picture(figure, data.density)];

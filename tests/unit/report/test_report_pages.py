@@ -1,0 +1,240 @@
+"""The index and the report: counts, words and plots read from the cohort's tables."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.page_checks import check_page, element_tree, page_text
+from tme.config import Config
+from tme.errors import ArtefactError
+from tme.report import write_index, write_report
+from tme.report.numbers import fold_text, interval_text, number_text, percent_text, signed_text, value_of
+from tme.report.slope import BOTTOM, LABEL_GAP, TOP, Line, slope_plot
+from tme.tables import write_csv
+
+SLIDE_COLUMNS = (
+    "patient_id", "lesion_id", "slide_id", "timepoint", "stain", "compartment", "evaluable_area_mm2",
+    "evaluable", "not_evaluable_reason", "status", "reason", "caution", "code_version", "config_sha256",
+    "til_density_per_mm2", "til_density_ci_low", "til_density_ci_high", "mvd_per_mm2", "mvd_ci_low",
+    "mvd_ci_high", "positive_pct",
+)  # fmt: skip
+PAIR_COLUMNS = (
+    "patient_id", "lesion_id", "stain", "compartment", "metric", "kind", "timepoint_pre", "timepoint_post",
+    "value_pre", "value_post", "log2fc", "log2fc_ci_low", "log2fc_ci_high", "rc_log2", "rc_source",
+    "change_call", "interval_days", "note",
+)  # fmt: skip
+
+
+def slide(slide_id: str, patient: str = "P01", **columns: Any) -> dict[str, Any]:
+    return {
+        "patient_id": patient, "slide_id": slide_id, "timepoint": "baseline", "stain": "CD8",
+        "compartment": "evaluable", "evaluable_area_mm2": 3.2, "evaluable": True, "status": "ok",
+        "til_density_per_mm2": 312.4, "til_density_ci_low": 250.0, "til_density_ci_high": 390.0,
+        "code_version": "0.1.0", "config_sha256": "ab" * 32,
+    } | columns  # fmt: skip
+
+
+def change(patient: str, call: str, **columns: Any) -> dict[str, Any]:
+    return {
+        "patient_id": patient, "stain": "CD8", "compartment": "evaluable", "metric": "til_density_per_mm2",
+        "kind": "count density", "timepoint_pre": "baseline", "timepoint_post": "on_treatment",
+        "value_pre": 100.0, "value_post": 640.0, "log2fc": 2.68, "log2fc_ci_low": 2.0, "log2fc_ci_high": 3.3,
+        "rc_log2": 1.0, "rc_source": "default", "change_call": call, "interval_days": 42,
+    } | columns  # fmt: skip
+
+
+def index_page(
+    results: Path, rows: list[dict[str, Any]], outcomes: list[dict[str, Any]] | None = None
+) -> str:
+    write_csv(results / "slide_metrics.csv", SLIDE_COLUMNS, rows)
+    known = outcomes or [{"slide_id": row["slide_id"], "status": row["status"]} for row in rows]
+    write_index(results, known)
+    return (results / "index.html").read_text()
+
+
+def report_page(results: Path, rows: list[dict[str, Any]], pairs: list[dict[str, Any]], **config: Any) -> str:
+    write_csv(results / "slide_metrics.csv", SLIDE_COLUMNS, rows)
+    write_csv(results / "pairs.csv", PAIR_COLUMNS, pairs)
+    write_report(results, Config.model_validate(config))
+    return (results / "report" / "index.html").read_text()
+
+
+class TestIndex:
+    def test_a_failed_slide_raises_a_banner_and_says_why_and_what_to_do(self, tmp_path: Path) -> None:
+        problem = {
+            "what": "the file is cut off",
+            "where": "x.svs",
+            "why": "a tile is missing",
+            "fix": "copy it again",
+        }
+        rows = [
+            slide("a"),
+            {**slide("b"), "status": "failed", "evaluable": None, "til_density_per_mm2": None},
+        ]
+        outcomes = [{"slide_id": "a", "status": "ok"}, {"slide_id": "b", "status": "failed", **problem}]
+        page = index_page(tmp_path, rows, outcomes)
+        text = page_text(page)
+        check_page(page)
+        assert "1 of 2 slides failed" in text
+        assert 'role="alert"' in page
+        for part in problem.values():
+            assert part in text
+
+    def test_without_a_failure_there_is_no_banner(self, tmp_path: Path) -> None:
+        page = index_page(tmp_path, [slide("a")])
+        assert 'role="alert"' not in page
+        assert "312 /mm² TILs250 – 390" in page_text(page)
+
+    def test_counts_are_those_of_the_tables(self, tmp_path: Path) -> None:
+        empty = {"til_density_per_mm2": None, "evaluable": None}
+        rows = [
+            slide("a"),
+            slide("b", "P02", evaluable=False, not_evaluable_reason="0.4 mm² of tissue"),
+            slide("c", "P02", status="excluded", **empty),
+            slide("d", "P03", status="failed", **empty),
+        ]
+        page = index_page(tmp_path, rows)
+        cards = page.split('<dl class="summary">')[1].split("</dl>")[0]
+        shown = page_text(cards).split()
+        assert " ".join(shown) == "Patients3 Slides4 Ok2 of these not evaluable1 Failed1 Excluded1"
+        assert "0.4 mm² of tissue" in page_text(page)
+
+    def test_tumour_is_shown_where_annotated(self, tmp_path: Path) -> None:
+        rows = [slide("a"), slide("a", compartment="tumour", til_density_per_mm2=99.0)]
+        text = page_text(index_page(tmp_path, rows, [{"slide_id": "a", "status": "ok"}]))
+        assert "99 /mm²" in text
+        assert "in tumour" in text
+
+    def test_links_only_to_what_is_there(self, tmp_path: Path) -> None:
+        overlay = tmp_path / "slides" / "a" / "overlay"
+        overlay.mkdir(parents=True)
+        (overlay / "index.html").write_text("")
+        (overlay.parent / "thumbnail.jpg").write_bytes(b"")
+        page = index_page(tmp_path, [slide("a"), slide("b")])
+        assert page.count('href="slides/') == 1
+        assert 'href="slides/a/overlay/index.html"' in page
+        assert page.count("<img") == 1
+
+    def test_a_missing_value_is_a_dash_never_zero(self, tmp_path: Path) -> None:
+        row = slide("a", til_density_per_mm2=None, evaluable_area_mm2=None)
+        page = index_page(tmp_path, [row])
+        assert 'data-title="Area, mm²">–</td>' in page
+        assert page_text(index_page(tmp_path, [slide("a", til_density_per_mm2=0.0)])).count("0 /mm²") == 1
+
+    def test_without_the_table_the_error_names_it(self, tmp_path: Path) -> None:
+        with pytest.raises(ArtefactError, match=r"slide_metrics\.csv"):
+            write_index(tmp_path, [])
+
+
+class TestReport:
+    def test_every_call_is_shown_with_its_note(self, tmp_path: Path) -> None:
+        pairs = [
+            change("P01", "increase"),
+            change("P02", "decrease", log2fc=-1.5, value_post=35.0),
+            change("P03", "within_noise"),
+            change("P04", "not_evaluable", value_pre=None, log2fc=None, note="no slide at baseline"),
+        ]
+        page = report_page(tmp_path, [slide(f"s{i}", f"P0{i}") for i in range(1, 5)], pairs)
+        text = page_text(page)
+        check_page(page)
+        for expected in ("Increase", "Decrease", "Within noise", "Not evaluable", "no slide at baseline"):
+            assert expected in text
+        assert "÷ 2.8" in text
+        assert "\u22121.50" in text
+        assert "Increase1" in text.replace("\n", "").replace(" ", "")
+        assert "with a value at both time points375 %" in text.replace("\n", "").replace("        ", "")
+        assert page.count("<circle") == 6
+        assert page.count('stroke-dasharray="4 4"') == 0
+
+    def test_a_pair_that_is_not_evaluable_is_drawn_dashed(self, tmp_path: Path) -> None:
+        page = report_page(tmp_path, [slide("a")], [change("P01", "not_evaluable")])
+        assert page.count('stroke-dasharray="4 4"') == 1
+
+    def test_tumour_rows_come_before_evaluable_ones_unless_configured(self, tmp_path: Path) -> None:
+        pairs = [change("P01", "increase"), change("P01", "decrease", compartment="tumour")]
+        auto = page_text(report_page(tmp_path, [slide("a")], pairs))
+        forced = page_text(
+            report_page(tmp_path, [slide("a")], pairs, change={"primary_compartment": "evaluable"})
+        )
+        assert ("tumour" in auto, "tumour" in forced) == (True, False)
+
+    def test_only_the_primary_pair_of_time_points_is_shown(self, tmp_path: Path) -> None:
+        other = change("P09", "increase", timepoint_post="progression")
+        config = {"cohort": {"timepoints": ["baseline", "on_treatment", "progression"]}}
+        assert "P09" not in page_text(report_page(tmp_path, [slide("a")], [other], **config))
+        config["cohort"]["primary_pair"] = ["baseline", "progression"]  # type: ignore[assignment]
+        assert "P09" in page_text(report_page(tmp_path, [slide("a")], [other], **config))
+
+    def test_failed_slides_are_listed(self, tmp_path: Path) -> None:
+        rows = [slide("a"), slide("b", status="failed", reason="the file is cut off")]
+        text = page_text(report_page(tmp_path, rows, []))
+        assert "1 of 2 slides failed" in text
+        assert "the file is cut off" in text
+        assert "No slide of this cohort carries this metric." in text
+
+    def test_it_is_one_file(self, tmp_path: Path) -> None:
+        page = report_page(tmp_path, [slide("a")], [change("P01", "increase")])
+        tags = {tag for tag, _ in element_tree(page)}
+        assert not tags & {"script", "link", "img", "iframe"}
+        assert [path.name for path in (tmp_path / "report").iterdir()] == ["index.html"]
+        again = report_page(tmp_path, [slide("a")], [change("P01", "increase")])
+        assert page == again
+
+
+class TestSlope:
+    def test_higher_values_stand_higher_and_zero_below_all(self) -> None:
+        made = slope_plot([Line("a", 10, 100, "increase"), Line("b", 0, 50, "increase")])
+        assert made is not None
+        by_label = {stroke.label: stroke for stroke in made.strokes}
+        assert by_label["a"].y_post < by_label["b"].y_post < by_label["a"].y_pre < by_label["b"].y_pre
+        assert by_label["b"].y_pre == BOTTOM == made.zero_y
+
+    def test_nothing_gives_no_plot_and_only_zeros_one_with_an_axis(self) -> None:
+        assert slope_plot([]) is None
+        made = slope_plot([Line("a", 0, 0, "within_noise")])
+        assert made is not None
+        assert made.ticks
+
+    @given(
+        st.lists(
+            st.tuples(st.floats(0, 1e5), st.floats(0, 1e5), st.sampled_from(["increase", "within_noise"])),
+            min_size=1,
+            max_size=20,
+        )
+    )
+    def test_all_lies_inside_and_labels_never_touch(self, values: list[tuple[float, float, str]]) -> None:
+        values = [(a if a > 1e-3 else 0.0, b if b > 1e-3 else 0.0, call) for a, b, call in values]
+        made = slope_plot([Line(f"P{i}", a, b, call) for i, (a, b, call) in enumerate(values)])
+        assert made is not None
+        places = [y for stroke in made.strokes for y in (stroke.y_pre, stroke.y_post)]
+        assert all(TOP - 1e-6 <= y <= BOTTOM for y in places)
+        labels = sorted(stroke.y_label for stroke in made.strokes)
+        assert all(b - a >= LABEL_GAP - 0.11 for a, b in pairwise(labels))
+
+
+class TestNumbers:
+    @pytest.mark.parametrize(
+        ("value", "text"),
+        [
+            (None, "–"), (0.0, "0"), (1234.56, "1,235"), (312.4, "312"), (55.44, "55.4"),
+            (60.0, "60"), (0.0123, "0.0123"), (0.5, "0.500"), (-3.2, "-3.2"), (100.0, "100"),
+        ],
+    )  # fmt: skip
+    def test_number_text(self, value: float | None, text: str) -> None:
+        assert number_text(value) == text
+
+    def test_the_rest(self) -> None:
+        assert value_of("") is None
+        assert value_of("nan") is None
+        assert value_of("abc") is None
+        assert value_of("1.5") == 1.5
+        assert interval_text(1.0, None) == ""
+        assert (fold_text(1.0), fold_text(-1.0), fold_text(None)) == ("× 2", "÷ 2", "–")
+        assert signed_text(-0.5) == "\u22120.50"
+        assert (percent_text(1, 3), percent_text(0, 0)) == ("33 %", "–")

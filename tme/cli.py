@@ -85,7 +85,7 @@ def run(
 @app.command()
 def explain(name: Annotated[str, typer.Argument(help="A metric or column, or 'config'.")]) -> None:
     """Definition, unit, formula, paper and caveats of a metric or column."""
-    from tme.metrics import explain as explain_metric
+    from tme.dictionary import explain as explain_metric
 
     typer.echo(explain_metric(name))
 

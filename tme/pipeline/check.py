@@ -47,5 +47,3 @@ def check_sheet(sheet: Path, config_file: Path | None, cores: int, say: Say) -> 
 
 def _located(row: SlideRow, problem: Problem) -> str:
     return f"row {row.sheet_row} {row.slide_id}: {problem}"
-
-

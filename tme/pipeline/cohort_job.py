@@ -11,7 +11,8 @@ from tme import __version__
 from tme.change import SlideResult, change_columns, compute_changes, patient_columns, patient_rows
 from tme.cohort import Cohort, SlideRow
 from tme.config import Config, settings_hash
-from tme.metrics import from_json, failed_row, slide_columns, slide_rows
+from tme.dictionary import dictionary_columns, dictionary_rows
+from tme.metrics import failed_row, from_json, slide_columns, slide_rows
 from tme.overlay import write_assets
 from tme.pipeline.outcome import Outcome, load_outcome
 from tme.pipeline.provenance import write_provenance
@@ -82,7 +83,13 @@ def _result(row: SlideRow, config: Config, results: Path) -> SlideResult:
 
 def _lost(row: SlideRow) -> Outcome:
     return Outcome(
-        row.slide_id, "failed", "", "the slide has no outcome", row.path.name, "its job never ended", "run `tme run` again"
+        row.slide_id,
+        "failed",
+        "",
+        "the slide has no outcome",
+        row.path.name,
+        "its job never ended",
+        "run `tme run` again",
     )
 
 
@@ -98,7 +105,7 @@ def _write_tables(slides: list[SlideResult], cohort: Cohort, config: Config, res
     write_csv(results / "pairs.csv", change_columns(), [change.row() for change in changes])
     patients = patient_rows(changes, cohort.patients(), config)
     write_csv(results / "patient_metrics.csv", patient_columns(patients), patients)
-    write_csv(results / "data_dictionary.csv", ["a"], [])
+    write_csv(results / "data_dictionary.csv", dictionary_columns(), dictionary_rows())
 
 
 def _outcome(row: SlideRow, results: Path) -> dict[str, Any]:

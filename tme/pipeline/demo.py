@@ -32,12 +32,16 @@ class Comparison:
     @property
     def error_pct(self) -> float | None:
         """100 (measured - true) / true; None where nothing was measured."""
-        return None if self.measured is None or self.true == 0 else 100 * (self.measured - self.true) / self.true
+        return (
+            None if self.measured is None or self.true == 0 else 100 * (self.measured - self.true) / self.true
+        )
 
     @property
     def right(self) -> bool:
         """Within the bound, or not evaluable and so not judged."""
-        return not self.evaluable or (self.error_pct is not None and abs(self.error_pct) <= BOUNDS_PCT[self.stain])
+        return not self.evaluable or (
+            self.error_pct is not None and abs(self.error_pct) <= BOUNDS_PCT[self.stain]
+        )
 
 
 def run_demo(output: Path, seed: int | None, cores: int, say: Say) -> int:
@@ -68,13 +72,19 @@ def _compare(folder: Path, output: Path, say: Say) -> int:
     say(f"{'slide':28s} {'stain':5s} {'true/mm²':>9s} {'measured':>9s} {'error':>8s}")
     for row in compared:
         error = row.error_pct
-        shown = ("-", "-") if row.measured is None else (f"{row.measured:.1f}", "" if error is None else f"{error:+.1f} %")
+        shown = (
+            ("-", "-")
+            if row.measured is None
+            else (f"{row.measured:.1f}", "" if error is None else f"{error:+.1f} %")
+        )
         mark = "" if row.evaluable else "  not evaluable"
-        say(f"{row.slide_id:28s} {row.stain:5s} {row.true:9.1f} {shown[0]:>9s} {shown[1]:>8s}{mark}{'' if row.right else '  <- off'}")
+        mark += "" if row.right else "  <- off"
+        say(f"{row.slide_id:28s} {row.stain:5s} {row.true:9.1f} {shown[0]:>9s} {shown[1]:>8s}{mark}")
     calls = compare_calls(truth, read_csv(output / "patient_metrics.csv"))
     say("")
     for patient, expected, found in calls:
-        say(f"{patient}: CD8 density {found or 'no call'}{'' if found == expected else f'  <- expected {expected}'}")
+        wrong = "" if found == expected else f"  <- expected {expected}"
+        say(f"{patient}: CD8 density {found or 'no call'}{wrong}")
     good = sum(expected == found for _, expected, found in calls)
     within = sum(row.right for row in compared if row.evaluable)
     evaluable = sum(row.evaluable for row in compared)
@@ -106,5 +116,7 @@ def compare_slides(truth: list[Row], metrics: list[Row]) -> list[Comparison]:
 def compare_calls(truth: list[Row], patients: list[Row]) -> list[tuple[str, str, str]]:
     """(patient, expected call, call found), one a patient, in the truth's order."""
     found = {row["patient_id"]: row.get(CALL, "") for row in patients}
-    expected = {row["patient_id"]: row["expected_change_call"] for row in truth if row["expected_change_call"]}
+    expected = {
+        row["patient_id"]: row["expected_change_call"] for row in truth if row["expected_change_call"]
+    }
     return [(patient, call, found.get(patient, "")) for patient, call in expected.items()]

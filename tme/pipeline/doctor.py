@@ -16,15 +16,18 @@ from tme.cells.engines import SEGMENTERS
 from tme.stains import STAINS
 
 PACKAGES = (
-    "numpy", "scipy", "pandas", "pyarrow", "opencv-python-headless", "scikit-image", "tifffile", "imagecodecs",
-    "openslide-python", "openslide-bin", "zarr", "dask", "distributed", "snakemake", "bokeh", "pydantic",
+    "numpy", "scipy", "pandas", "pyarrow", "opencv-python-headless", "scikit-image", "tifffile",
+    "imagecodecs", "openslide-python", "openslide-bin", "zarr", "dask", "distributed", "snakemake",
+    "bokeh", "pydantic",
 )  # fmt: skip
 MINIMUM_OPENSLIDE = (4, 0, 1)
 
 
 def report() -> list[str]:
     """The whole report, one line a fact; a line that starts with ``!`` is a problem."""
-    lines = [f"tme {__version__}, Python {platform.python_version()} on {platform.system()} {platform.machine()}"]
+    lines = [
+        f"tme {__version__}, Python {platform.python_version()} on {platform.system()} {platform.machine()}"
+    ]
     lines += [f"  {name} {_version(name)}" for name in PACKAGES]
     lines += _openslide()
     lines += ["codecs: " + ", ".join(_codecs())]
@@ -57,7 +60,9 @@ def _openslide() -> list[str]:
     found = str(openslide.__library_version__)
     numbers = tuple(int(part) for part in found.split(".")[:3])
     if numbers < MINIMUM_OPENSLIDE:
-        return [f"! OpenSlide {found} is older than 4.0.1, which mends two ways to crash it with a crafted file"]
+        return [
+            f"! OpenSlide {found} is older than 4.0.1, which mends two ways to crash it with a crafted file"
+        ]
     return [f"OpenSlide library {found}"]
 
 
@@ -73,7 +78,11 @@ def _gpu() -> str:
         return "GPU: PyTorch is not installed; the default engine does not need it"
     import torch
 
-    return f"GPU: {torch.cuda.get_device_name(0)}" if torch.cuda.is_available() else "GPU: none that PyTorch can use"
+    return (
+        f"GPU: {torch.cuda.get_device_name(0)}"
+        if torch.cuda.is_available()
+        else "GPU: none that PyTorch can use"
+    )
 
 
 def _machine() -> list[str]:

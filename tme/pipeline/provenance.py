@@ -1,4 +1,7 @@
-"""How the results were made: resolved settings and versions. Outside the tables, so that those keep their bytes."""
+"""How the results were made: resolved settings and versions.
+
+Outside the tables, so that those keep their bytes.
+"""
 
 from __future__ import annotations
 

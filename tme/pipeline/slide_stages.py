@@ -12,8 +12,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from tme.cells.stage import cells_possible, find_cells
 from tme.cells.engines import load_engine
+from tme.cells.stage import cells_possible, find_cells
 from tme.cells.types import Cells
 from tme.config import Config, settings_hash
 from tme.pipeline.dask_runner import Runner

@@ -17,7 +17,9 @@ from tme.slide.hashing import fingerprint
 from tme.store import job_lock, write_json
 
 
-def stage_slides(slides: list[str], sheet: Path, output: Path, config_file: Path | None, workers: int) -> None:
+def stage_slides(
+    slides: list[str], sheet: Path, output: Path, config_file: Path | None, workers: int
+) -> None:
     """Bring these slides of the sheet to their ``outcome.json``."""
     config = load_config(config_file)
     overrides = {"workers": max(workers, config.run.workers)}

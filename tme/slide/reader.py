@@ -80,6 +80,11 @@ class TiledSlide:
                 out[top : top + rows, left : left + columns] = block
         return out
 
+    def source_tile(self, level: int) -> int:
+        """Larger side of the file's own tiles of a level, px: reads in whole tiles decode nothing twice."""
+        raw = self._raw[level][1]
+        return max(raw.tile_width, raw.tile_height)
+
     def close(self) -> None:
         """Release the file and the cache."""
         self._tiles.clear()

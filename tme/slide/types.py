@@ -88,7 +88,10 @@ class SlideInfo:
 class Slide(Protocol):
     """An open slide. Handles are never shared between processes: workers open their own."""
 
-    info: SlideInfo
+    @property
+    def info(self) -> SlideInfo:
+        """What the header says."""
+        ...
 
     def read(self, x: int, y: int, width: int, height: int, mpp: float) -> RGB:
         """Pixels of a box on the grid at ``mpp`` µm/px, anchored at the slide's top-left corner.

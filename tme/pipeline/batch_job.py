@@ -67,7 +67,8 @@ def _restore(job: SlideJob) -> bool:
 def _in_child(job: SlideJob) -> None:
     # Fork keeps the imports; spawn where fork is not safe (macOS frameworks start threads).
     method = "fork" if sys.platform.startswith("linux") else "spawn"
-    child: Any = multiprocessing.get_context(method).Process(target=_child, args=(job,))
+    context: Any = multiprocessing.get_context(method)
+    child = context.Process(target=_child, args=(job,))
     child.start()
     try:
         child.join()

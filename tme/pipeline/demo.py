@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,7 +93,7 @@ def _compare(folder: Path, output: Path, say: Say) -> int:
     return 0 if within == evaluable and good == len(calls) else 1
 
 
-def compare_slides(truth: list[Row], metrics: list[Row]) -> list[Comparison]:
+def compare_slides(truth: Sequence[Row], metrics: Sequence[Row]) -> list[Comparison]:
     """Join truth and `slide_metrics.csv` (row ``evaluable``) by slide."""
     found = {row["slide_id"]: row for row in metrics if row["compartment"] == "evaluable"}
     compared = []
@@ -113,7 +113,7 @@ def compare_slides(truth: list[Row], metrics: list[Row]) -> list[Comparison]:
     return compared
 
 
-def compare_calls(truth: list[Row], patients: list[Row]) -> list[tuple[str, str, str]]:
+def compare_calls(truth: Sequence[Row], patients: Sequence[Row]) -> list[tuple[str, str, str]]:
     """(patient, expected call, call found), one a patient, in the truth's order."""
     found = {row["patient_id"]: row.get(CALL, "") for row in patients}
     expected = {

@@ -126,7 +126,7 @@ def _write_pictures(target: Path, row: SlideRow, config: Config, found: Findings
         target / "overlay",
         found.slide,
         found.tissue,
-        regions.compartments if regions else {},
+        {**regions.compartments, "exclude": regions.excluded} if regions else {},
         found.cells.table if found.cells else None,
         found.vessels.table if found.vessels else None,
         title={

@@ -79,7 +79,8 @@ def make_blocks(mask: Mask, tissue: TissueMask, block_mm2: float) -> Blocks:
     strips = total_mm2 < MIN_BLOCKS * block_mm2
     target_mm2 = max(total_mm2 / MIN_BLOCKS, SMALLEST_STRIP * block_mm2) if strips else block_mm2
     target_px = um2_to_px(mm2_to_um2(target_mm2), tissue.mpp)
-    pieces, number_of_pieces = ndimage.label(mask, np.ones((3, 3), bool))
+    found, number_of_pieces = ndimage.label(mask, np.ones((3, 3), bool))
+    pieces = np.asarray(found, np.int32)
     pixels = pixels_by_label(pieces, number_of_pieces + 1)
     limit = min(SLIVER * target_px, 0.5 * float(pixels[1:].max()))
     step = max(1, int((target_px / CELLS_PER_BLOCK) ** 0.5))
@@ -98,7 +99,7 @@ def make_blocks(mask: Mask, tissue: TissueMask, block_mm2: float) -> Blocks:
     return Blocks(labels, whole, _areas_mm2(labels, whole, tissue))
 
 
-def _join_slivers(labels: NDArray[np.int32], slivers: list[tuple[tuple[slice, slice], Mask]]) -> None:
+def _join_slivers(labels: NDArray[np.int32], slivers: list[tuple[tuple[slice, ...], Mask]]) -> None:
     """Give each sliver to the block nearest to its middle, in place."""
     if not slivers:
         return

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 from skimage.measure import label
 
 from tme.tissue.types import Mask
 
 Labels = NDArray[np.int32]
+Window = tuple[slice, ...]
 SMALLEST_PART = 0.5
 """A part under this share of the mean part is merged with a neighbour."""
+MAX_ROUNDS = 5
+EIGHT = np.ones((3, 3), bool)
 NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 
@@ -35,10 +39,10 @@ def cut(piece: Mask, parts: int, step: int, strips: bool) -> Labels:
     Returns
     -------
     (h, w) int32
-        Part of each pixel, 0 upwards without gaps; meaningless outside ``piece``.
+        Part of each pixel, 0 upwards without gaps; -1 outside ``piece``.
     """
     if parts == 1:
-        return np.zeros(piece.shape, np.int32)
+        return np.where(piece, np.int32(0), np.int32(-1))
     weights = _coarse(piece, step)
     rows, columns = np.nonzero(weights)
     mass = weights[rows, columns]
@@ -46,7 +50,11 @@ def cut(piece: Mask, parts: int, step: int, strips: bool) -> Labels:
     coarse[rows, columns] = _divide(columns.astype(float), rows.astype(float), mass, parts, strips)
     coarse = _contiguous(coarse, weights, float(mass.sum()) / parts)
     height, width = piece.shape
-    return np.repeat(np.repeat(coarse, step, axis=0), step, axis=1)[:height, :width]
+    fine = np.repeat(np.repeat(coarse, step, axis=0), step, axis=1)[:height, :width]
+    fine[~piece] = -1
+    if step > 1:
+        _settle_crumbs(fine)
+    return fine
 
 
 def _coarse(piece: Mask, step: int) -> NDArray[np.int64]:
@@ -110,6 +118,40 @@ def _contiguous(coarse: Labels, weights: NDArray[np.int64], mean_mass: float) ->
     for fragment, part in home.items():
         lookup[fragment] = number[part]
     return np.asarray(lookup[fragments])
+
+
+def _settle_crumbs(fine: Labels) -> None:
+    """Give pixels that only coarse cells held together to the part they touch, in place."""
+    for _ in range(MAX_ROUNDS):
+        boxes = ndimage.find_objects(fine + 1)
+        if not any([_move_crumbs(fine, part, _grown(box, fine.shape)) for part, box in enumerate(boxes)]):
+            return
+
+
+def _move_crumbs(fine: Labels, part: int, window: Window) -> bool:
+    """Move what hangs apart from the largest piece of one part; whether anything moved."""
+    view = fine[window]
+    found, count = ndimage.label(view == part, EIGHT)
+    sizes = np.bincount(found.ravel())[1:]
+    moved = False
+    for crumb in range(1, count + 1):
+        if crumb == int(sizes.argmax()) + 1:
+            continue
+        here = found == crumb
+        around = view[ndimage.binary_dilation(here, EIGHT) & ~here]
+        around = around[around >= 0]
+        if len(around):
+            view[here] = np.bincount(around).argmax()
+            moved = True
+    return moved
+
+
+def _grown(box: Window, shape: tuple[int, ...]) -> Window:
+    """The box with one pixel more on every side, inside the image."""
+    return tuple(
+        slice(max(0, side.start - 1), min(length, side.stop + 1))
+        for side, length in zip(box, shape, strict=True)
+    )
 
 
 def _touching(fragments: NDArray[np.int64]) -> dict[int, set[int]]:

@@ -42,7 +42,7 @@ def nearest_neighbours(x_um: Numbers, y_um: Numbers, mask: Mask, tissue: TissueM
     if len(x_um) < 2:
         return Neighbours(np.zeros(len(x_um)), np.zeros(len(x_um)))
     points = np.stack([x_um, y_um], axis=1)
-    distance = np.asarray(cKDTree(points).query(points, k=2)[0][:, 1], np.float64)
+    distance = np.asarray(cKDTree(points).query(points, k=2)[0], np.float64)[:, 1]
     to_edge = _to_edge_px(mask)
     edge = np.asarray(tissue.values_at(x_um, y_um, to_edge), np.float64)
     edge_um = edge * px_to_um(1.0, tissue.mpp)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,8 @@ from tme.tables import write_parquet
 from tme.tissue import quality
 from tme.tissue.types import TissueMask
 from tme.vessels.types import Vessels
+
+log = logging.getLogger("tme")
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ def publish(
     found: Findings,
 ) -> Outcome:
     """Write the slide's folder: stage files, tables with compartments, exports and the overlay page."""
+    started = time.monotonic()
     extra = {"outcome": _plain(found.outcome), "stages": store.done}
     with new_artefact(folder, key, inputs, extra) as target:
         store.collect(target)
@@ -67,6 +72,7 @@ def publish(
         _write_tables(target, row.slide_id, found)
         write_json(target / "qc.json", _quality(found))
     store.clear()
+    log.info("%s: pages and tables took %.1f s", folder.name, time.monotonic() - started)
     found.outcome.save(folder)
     return found.outcome
 

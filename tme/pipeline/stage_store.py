@@ -6,12 +6,16 @@ A stage's artefact is a few files and a small JSON value, kept under a key. Fini
 
 from __future__ import annotations
 
+import logging
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tme.store import is_intact, link_or_copy, new_artefact, read_manifest, recover
+
+log = logging.getLogger("tme")
 
 Compute = Callable[[Path], Any]
 
@@ -48,11 +52,13 @@ class StageStore:
         found = self._published(name, key) or self._waiting(name, key)
         if found is None:
             folder = self.waiting / name
+            started = time.monotonic()
             recover(folder)
             extra: dict[str, Any] = {}
             with new_artefact(folder, key, {"stage": name}, extra) as temporary:
                 extra["value"] = compute(temporary)
             found = folder, extra["value"]
+            log.info("%s: %s took %.1f s", self.published.name, name, time.monotonic() - started)
             files = sorted(read_manifest_files(folder))
         else:
             self.reused.append(name)

@@ -20,7 +20,7 @@ from tme.units import mm2_to_um2, px_to_mm2, um2_to_px
 
 MIN_FIELD_MM2 = 0.3
 MIN_TISSUE_SHARE = 0.02
-ROUGH_FINE = 0.010
+ROUGH_ENERGY = 0.012**2
 UNIFORM_ENERGY = 0.0005**2
 
 Mask = NDArray[np.bool_]
@@ -80,23 +80,25 @@ def _find_foreground(
     seen = foreground.threshold(scan.evidence, EVIDENCE_PER_OD, mpp, weights) & ~scan.black
     if pen.any():
         # The smallest of a neighbourhood, so that a stroke's own edges do not look like structure.
-        least = cv2.erode(scan.fine, np.ones((3, 3), np.uint8))
-        rough = _enlarged(least >= ROUGH_FINE**2, TEXTURE, empty.shape)
+        least = cv2.erode(scan.middle, np.ones((3, 3), np.uint8))
+        rough = _enlarged(least >= ROUGH_ENERGY, TEXTURE, empty.shape)
         seen = tissue_under_pen(seen, pen, rough, mpp)
-    tissue = foreground.add_fat(seen, scan.evidence, EVIDENCE_PER_OD, mpp, max_hole_px, weights)
-    tissue &= ~scan.black
+    ruled_out = (pen & ~seen) | scan.black
+    evidence = np.where(ruled_out, np.uint8(0), scan.evidence)
+    tissue = foreground.add_fat(seen, evidence, EVIDENCE_PER_OD, mpp, max_hole_px, weights)
+    tissue &= ~ruled_out
     if settings.max_hole_mm2 > 0:
         tissue = foreground.fill_holes(tissue, max_hole_px, weights)
-    if not _has_glass(glass, tissue, seen, max_hole_px, weights):
+    if not _has_glass(glass, tissue | pen, seen, max_hole_px, weights):
         return ~_black_border(scan, max_hole_px, weights), False
     return foreground.drop_small(tissue, min_piece_px, weights, spare_edge=True), True
 
 
-def _has_glass(glass: Glass, tissue: Mask, seen: Mask, max_hole_px: float, weights: Weights) -> bool:
-    """Glass is visible if a part without tissue is larger than any hole, or hardly any tissue is."""
+def _has_glass(glass: Glass, covered: Mask, seen: Mask, max_hole_px: float, weights: Weights) -> bool:
+    """Glass is visible if a part without tissue or ink is larger than any hole, or hardly any tissue is."""
     if not glass.found:
         return False
-    gap = foreground.largest_gap_px(tissue, weights)
+    gap = foreground.largest_gap_px(covered, weights)
     return gap > max_hole_px or float(seen.mean()) < MIN_TISSUE_SHARE
 
 

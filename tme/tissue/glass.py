@@ -47,13 +47,19 @@ class Glass:
     noise: float
     found: bool
 
-    def density(self, pixels: RGB) -> Floats:
-        """Optical density against glass, (H, W, 3) float32, not below zero."""
-        out = np.empty(pixels.shape, np.float32)
-        for channel, level in enumerate(self.rgb):
-            table = np.log10((level + 1.0) / (np.arange(256) + 1.0)).clip(0.0).astype(np.float32)
-            out[..., channel] = cv2.LUT(np.ascontiguousarray(pixels[..., channel]), table)
-        return out
+    def density(self, pixels: RGB) -> tuple[Floats, Floats, Floats]:
+        """Optical density against glass of red, green and blue; each (H, W) float32, not below zero."""
+        red, green, blue = (
+            cv2.LUT(plane, np.log10((level + 1.0) / (np.arange(256) + 1.0)).clip(0.0).astype(np.float32))
+            for plane, level in zip(cv2.split(pixels), self.rgb, strict=True)
+        )
+        return np.asarray(red), np.asarray(green), np.asarray(blue)
+
+
+def extremes(planes: Sequence[NDArray]) -> tuple[NDArray, NDArray]:
+    """Smallest and largest of three planes, pixel by pixel."""
+    first, second, third = planes
+    return cv2.min(cv2.min(first, second), third), cv2.max(cv2.max(first, second), third)
 
 
 def estimate_glass(windows: Sequence[RGB]) -> Glass:
@@ -70,7 +76,7 @@ def estimate_glass(windows: Sequence[RGB]) -> Glass:
         return Glass(DEFAULT_RGB, 0.0, False)
     # Areas that were never scanned are pure white; where the lamp's own glass is seen beside them,
     # it is the reference.
-    lit = pixels[pixels[:, :3].min(axis=1) < FILL_LEVEL]
+    lit = pixels[_lowest(pixels) < FILL_LEVEL]
     if len(lit) >= MIN_LIT * len(pixels):
         glass = _brightest_peak(lit)
         if min(glass.rgb) <= FILL_LEVEL - FILL_GAP:
@@ -83,13 +89,17 @@ def _smooth_bright_grey(window: RGB) -> NDArray[np.uint8]:
     grey = cv2.cvtColor(window, cv2.COLOR_RGB2GRAY).astype(np.float32)
     mean = cv2.blur(grey, (3, 3))
     rough = np.sqrt(np.maximum(cv2.blur(grey * grey, (3, 3)) - mean * mean, 0.0))
-    low, high = window.min(axis=2), window.max(axis=2)
-    keep = (rough < MAX_ROUGHNESS) & (low >= MIN_LEVEL) & (high - low <= MAX_SPREAD)
+    low, high = extremes(cv2.split(window))
+    keep = (rough < MAX_ROUGHNESS) & (low >= MIN_LEVEL) & (cv2.subtract(high, low) <= MAX_SPREAD)
     return np.column_stack([window[keep], np.rint(rough[keep] * 10.0).astype(np.uint8)])
 
 
+def _lowest(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.minimum(np.minimum(pixels[:, 0], pixels[:, 1]), pixels[:, 2])
+
+
 def _brightest_peak(pixels: NDArray[np.uint8]) -> Glass:
-    low = pixels[:, :3].min(axis=1)
+    low = _lowest(pixels)
     counts = np.bincount(low, minlength=256)
     width = 2 * PEAK_HALF_WIDTH + 1
     summed = np.convolve(counts, np.ones(width, np.int64), mode="same")

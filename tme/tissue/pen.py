@@ -8,13 +8,15 @@ neighbourhood, where hardly any stain is mixed in: the density of each channel i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from tme.slide.types import RGB
 from tme.tissue.foreground import close, grown, opened
-from tme.tissue.glass import Glass
+from tme.tissue.glass import Glass, extremes
 from tme.tissue.runs import find_pieces
 from tme.units import mm2_to_um2, um2_to_px, um_to_whole_px
 
@@ -42,13 +44,14 @@ def find_pen(coarse: RGB, glass: Glass, mpp: float) -> Mask:
     mpp : float
         µm/px of ``coarse``.
     """
-    density = cv2.blur(glass.density(coarse), (3, 3))
+    density = [cv2.blur(plane, (3, 3)) for plane in glass.density(coarse)]
     side = 2 * um_to_whole_px(PALEST_UM / 2, mpp) + 1
-    palest = cv2.erode(density, np.ones((side, side), np.uint8))
+    palest = [cv2.erode(plane, np.ones((side, side), np.uint8)) for plane in density]
+    mean = (density[0] + density[1] + density[2]) / np.float32(3.0)
     found = np.zeros(coarse.shape[:2], np.bool_)
     for colour in (_green, _blue, _red, _black):
         core = grown(colour(palest, True), side // 2)
-        found |= _strokes(core, colour(density, False), density.mean(axis=2), mpp)
+        found |= _strokes(core, colour(density, False), mean, mpp)
     return found
 
 
@@ -93,27 +96,27 @@ def _strokes(core: Mask, halo: Mask, density: Floats, mpp: float) -> Mask:
     return grown(reach, um_to_whole_px(RIM_UM / 2, mpp))
 
 
-def _green(density: Floats, strong: bool) -> Mask:
-    red, green, blue = cv2.split(density)
+def _green(density: Sequence[Floats], strong: bool) -> Mask:
+    red, green, blue = density
     least, gap = (0.20, 0.04) if strong else (0.06, 0.02)
     return _all(red >= least, red - green >= gap, blue >= 0.45 * red)
 
 
-def _blue(density: Floats, strong: bool) -> Mask:
-    red, green, blue = cv2.split(density)
+def _blue(density: Sequence[Floats], strong: bool) -> Mask:
+    red, green, blue = density
     least, gap = (0.25, 0.0) if strong else (0.06, 0.02)
     return _all(red >= least, red - green >= gap, blue < 0.45 * red)
 
 
-def _red(density: Floats, strong: bool) -> Mask:
-    red, green, blue = cv2.split(density)
+def _red(density: Sequence[Floats], strong: bool) -> Mask:
+    red, green, blue = density
     least = 0.30 if strong else 0.12
     return _all(green >= least, red <= 0.28 * green, blue >= 0.74 * green, blue <= 1.2 * green)
 
 
-def _black(density: Floats, strong: bool) -> Mask:
-    red, green, blue = cv2.split(density)
-    highest, lowest = density.max(axis=2), density.min(axis=2)
+def _black(density: Sequence[Floats], strong: bool) -> Mask:
+    red, green, blue = density
+    lowest, highest = extremes(density)
     least = 0.35 if strong else 0.25
     return _all(
         red + green + blue >= 3 * least, lowest >= 0.62 * highest, blue >= 0.9 * red, blue <= 1.05 * green

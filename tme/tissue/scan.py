@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from tme.geometry import Box
 from tme.slide.types import RGB, Slide
-from tme.tissue.glass import Glass
+from tme.tissue.glass import Glass, extremes
 from tme.units import um_to_px
 
 READ_MPP = 2.0
@@ -180,7 +180,7 @@ def _read_rows(slide: Slide, raster: Raster, top: int, bottom: int) -> RGB:
 def _store(scan: Scan, glass: Glass, pixels: RGB, core: Box, y0: int, x0: int) -> None:
     raster = scan.raster
     density = glass.density(pixels)
-    mean = density.mean(axis=2)
+    mean = (density[0] + density[1] + density[2]) / np.float32(3.0)
     inner = (slice(core.y0, core.y1), slice(core.x0, core.x1))
     fine, middle = _bands_of_detail(mean, raster.read_mpp)
     factor = raster.factor
@@ -189,18 +189,18 @@ def _store(scan: Scan, glass: Glass, pixels: RGB, core: Box, y0: int, x0: int) -
     evidence = _evidence(density, mean, glass.noise)[inner]
     _put(scan.evidence, np.minimum(evidence * EVIDENCE_PER_OD, 255.0), y0, x0, factor)
     _put(scan.coarse, pixels[inner], y0, x0, factor * COARSE)
-    dark = (pixels[inner].max(axis=2) <= BLACK_LEVEL).astype(np.float32)
+    dark = (extremes(cv2.split(pixels[inner]))[1] <= BLACK_LEVEL).astype(np.float32)
     _put(scan.black, dark, y0, x0, factor)
 
 
-def _evidence(density: Floats, mean: Floats, noise: float) -> Floats:
+def _evidence(density: tuple[Floats, Floats, Floats], mean: Floats, noise: float) -> Floats:
     """Evidence of tissue, OD: darkness counts little (uneven light), colour and roughness much."""
-    chroma = density.max(axis=2) - density.min(axis=2)
+    low, high = extremes(density)
     size = (ROUGHNESS_PX, ROUGHNESS_PX)
     centre = cv2.blur(mean, size)
     spread = np.sqrt(np.maximum(cv2.blur(mean * mean, size) - centre * centre, 0.0))
     rough = np.maximum(spread - np.float32(noise), 0.0)
-    found: Floats = DENSITY_WEIGHT * mean + CHROMA_WEIGHT * chroma + ROUGHNESS_WEIGHT * rough
+    found: Floats = DENSITY_WEIGHT * mean + CHROMA_WEIGHT * (high - low) + ROUGHNESS_WEIGHT * rough
     return found
 
 

@@ -117,9 +117,8 @@ def _print(given: argparse.Namespace, size: int, reading: float, seconds: float,
     # Kilobytes on Linux, bytes on macOS.
     unit = 1024 if sys.platform.startswith("linux") else 1
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit
-    print(
-        f"{given.stain}, {given.side} x {given.side} px at {given.mpp} µm/px, {area:.0f} mm², {size / 1e6:.0f} MB"
-    )
+    side = given.side
+    print(f"{given.stain}, {side} x {side} px at {given.mpp} µm/px, {area:.0f} mm², {size / 1e6:.0f} MB")
     print(f"reading alone at {RENDERED_MPP} µm/px: {reading:.1f} s, {mpx / reading:.0f} Mpx/s of level 0")
     print(f"whole job, {given.workers} workers: {seconds:.1f} s, {seconds / area:.2f} s/mm², {status}")
     print(f"peak memory of the slide's process: {peak / 1e9:.2f} GB")

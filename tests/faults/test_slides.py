@@ -103,14 +103,14 @@ def mutated(data: bytes, seed: int) -> bytes:
     if kind == 0:
         return data[: int(rng.integers(1, size))]
     if kind in (1, 2, 3):
-        low, high = ((0, 400), (size - 400, size), (0, size))[kind - 1]
+        low, high = ((0, min(400, size)), (max(0, size - 400), size), (0, size))[kind - 1]
         for position in rng.integers(low, high, 6):
             out[position] ^= 1 << int(rng.integers(0, 8))
     elif kind == 4:
-        start = int(rng.integers(0, size - 50))
+        start = int(rng.integers(0, max(1, size - 50)))
         out[start : start + 50] = bytes(50)
     else:
-        start = int(rng.integers(0, min(size, 500) - 4))
+        start = int(rng.integers(0, max(1, min(size, 500) - 4)))
         out[start : start + 4] = b"\xff\xff\xff\x7f"
     return bytes(out)
 
@@ -155,6 +155,44 @@ def sparse_tiff(path: Path, side: int, tiles: int, filled: int = 0, tile: int = 
     body = places.tobytes() + sizes.tobytes()
     path.write_bytes(out + bytes(4) + struct.pack("<4H", 8, 8, 8, 0) + body + b"\xe0" * one_tile)
     return path
+
+
+def test_mutated_zarr_and_ome_never_bring_it_down(tmp_path: Path) -> None:
+    import zarr
+
+    pixels = tissue_like(120, 140)
+    space = [{"name": "c", "type": "channel"}] + [
+        {"name": n, "type": "space", "unit": "micrometer"} for n in "yx"
+    ]
+    step = [{"type": "scale", "scale": [1.0, 0.5, 0.5]}]
+    ome = {
+        "version": "0.5",
+        "multiscales": [{"axes": space, "datasets": [{"path": "0", "coordinateTransformations": step}]}],
+    }
+    xml = (
+        '<?xml version="1.0"?><OME><Image><Pixels SizeC="3" SizeZ="1" SizeT="1" PhysicalSizeX="0.5" '
+        'PhysicalSizeY="0.5"><Channel SamplesPerPixel="3"/><TiffData IFD="0"/></Pixels></Image></OME>'
+    )
+    jobs = []
+    for seed in range(48):
+        if seed % 2:
+            path = tmp_path / f"{seed}.ome.tif"
+            text = mutated(xml.encode(), seed // 2).replace(b"\x00", b" ") if seed > 1 else xml.encode()
+            tifffile.imwrite(path, pixels, photometric="rgb", description=text, metadata=None)
+        else:
+            path = tmp_path / f"{seed}.zarr"
+            group = zarr.create_group(path, attributes={"ome": ome})
+            group.create_array("0", data=np.moveaxis(pixels, 2, 0).copy(), chunks=(3, 64, 64))
+            files = sorted(file for file in path.rglob("*") if file.is_file())
+            victim = files[(seed // 2) % len(files)]
+            if seed:
+                victim.write_bytes(mutated(victim.read_bytes(), seed // 2))
+        jobs.append(Job(path))
+    found = preflight_many(jobs, check=weighed)
+    assert found[0].ok
+    assert found[1].ok
+    assert all(answer.fingerprint for answer in found), "a decoder crashed or hung"
+    assert sum(not answer.ok for answer in found) > 15
 
 
 def test_dimension_bombs(tmp_path: Path) -> None:

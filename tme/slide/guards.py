@@ -16,7 +16,8 @@ from tme.slide.source import RawLevel
 
 MAX_PIXELS = 4 * 10**11
 MAX_TILES = 5 * 10**6
-MAX_SEGMENT_PIXELS = 150_000_000
+# Decoded and composited this is about 0.7 GB at its worst.
+MAX_SEGMENT_PIXELS = 100_000_000
 
 # What readers and codecs raise on a file that is not what it claims to be. `OpenSlideError` is
 # added by the backend that can raise it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from PIL import Image
 from slide_files import halved, ome_xml, tissue, write_png, write_tiff, write_zarr
 
 from tme.errors import SlideError
+from tme.slide.guards import check_size
 from tme.slide.open import open_slide
+from tme.slide.source import RawLevel
 
 PICTURE = tissue(100, 120)
 GREY = PICTURE[..., 0]
@@ -152,6 +155,8 @@ CASES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "z.ome.tif": (_z_stack, "7 focal planes"),
     "three.ome.tif": (_three_stains, "3 channels, which is fluorescence"),
     "16bit.png": (lambda path: _write_16bit_png(path), "16 bits per sample"),
+    "huge.png": (lambda path: _raw(path, _huge_png(60_000)), "too large for its format"),
+    "large.png": (lambda path: _raw(path, _huge_png(11_000)), "stored in one piece"),
     "grey.png": (lambda path: _image(path, "L"), "grayscale"),
     "palette.png": (lambda path: _image(path, "P"), "palette"),
     "cmyk.jpg": (lambda path: _image(path, "CMYK"), "CMYK"),
@@ -161,6 +166,15 @@ CASES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "16bit.zarr": (lambda path: _zarr_of(path, np.uint16), "uint16, not 8-bit RGB"),
     "plain.zarr": (lambda path: _zarr_of(path, None), "no OME-Zarr image"),
 }
+
+
+def _huge_png(side: int) -> bytes:
+    """Only a header; nothing is decoded to refuse it."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    end = struct.pack(">I", 0) + b"IEND" + struct.pack(">I", zlib.crc32(b"IEND"))
+    data = struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
+    head = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    return b"\x89PNG\r\n\x1a\n" + head + data + end
 
 
 def _write_16bit_png(path: Path) -> Path:
@@ -217,3 +231,29 @@ def test_a_tiff_with_an_unreadable_name_of_bytes(tmp_path: Path) -> None:
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe.tif"))
     write_tiff(path, halved(PICTURE))
     assert open_slide(path).info.width == 60
+
+
+def test_a_colour_profile_that_is_none_is_only_told(tmp_path: Path) -> None:
+    profile = bytearray(200)
+    for space, told in ((b"CMYK", 1), (b"RGB ", 0)):
+        profile[16:20] = space
+        path = write_tiff(tmp_path / "a.tif", PICTURE, iccprofile=bytes(profile))
+        slide = open_slide(path)
+        assert len(slide.info.cautions) == told
+        assert (slide.read(0, 0, 120, 100, 0.5) == PICTURE).all()
+        slide.close()
+
+
+@pytest.mark.parametrize(
+    ("level", "words"),
+    [
+        (RawLevel(10**6, 10**6, 10**4, 10**4), "the header claims"),
+        (RawLevel(600_000, 600_000, 256, 256), "5494336 tiles"),
+        (RawLevel(20_000, 20_000, 20_000, 20_000), "stored in one piece"),
+        (RawLevel(0, 10, 1, 1), "0 pixels"),
+    ],
+)
+def test_sizes_no_slide_has(level: RawLevel, words: str) -> None:
+    with pytest.raises(SlideError, match=words):
+        check_size(Path("a.svs"), (level,))
+    check_size(Path("a.svs"), (RawLevel(600_000, 500_000, 512, 512),))

@@ -1,4 +1,4 @@
-"""µm/px and magnification from a TIFF's own tags and descriptions."""
+"""µm/px, magnification and colour profile from a TIFF's own tags and descriptions."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import tifffile
 
 from tme.slide.resolution import in_um, number
 
+ICC_PROFILE = 34675
+ICC_COLOUR_SPACE = slice(16, 20)
 UM_PER_RESOLUTION_UNIT = {2: 25400.0, 3: 10000.0}
 
 
@@ -45,3 +47,11 @@ def _imagej_unit(description: str) -> float | None:
     if not found:
         return None
     return in_um(1, found.group(1).strip().replace("\\u00B5", "µ").replace("\\u00b5", "µ"))
+
+
+def profile_cautions(page: tifffile.TiffPage) -> tuple[str, ...]:
+    """A colour profile changes no number here (colours are read as stored), but a wrong one is told."""
+    profile = page.tags.valueof(ICC_PROFILE)
+    if not isinstance(profile, bytes) or profile[ICC_COLOUR_SPACE] == b"RGB ":
+        return ()
+    return ("its colour profile is damaged or not one for RGB; colours are read as stored",)

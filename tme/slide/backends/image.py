@@ -56,10 +56,10 @@ class ImageSource:
         self._lock = threading.Lock()
         self._pixels: RGB | None = None
         with _open(path) as image:
-            _check(path, image)
             width, height = image.size
+            check_size(path, (RawLevel(width, height, width, height),))
+            _check(path, image)
         self.header = Header((RawLevel(width, height, width, min(height, BAND_ROWS)),))
-        check_size(path, (RawLevel(width, height, width, height),))
 
     def tile(self, level: int, column: int, row: int) -> RGB:
         """See `tme.slide.source.Source.tile`."""
@@ -99,13 +99,14 @@ def _decode(path: Path) -> RGB:
 
 def _check(path: Path, image: Image.Image) -> None:
     reason = ""
+    # Asking a PNG for its orientation would decode it; cameras, which turn pictures, write JPEG.
     if image.mode not in ("RGB", "RGBA"):
         reason = f"the pixels are {MODES.get(image.mode, image.mode)}, not RGB"
     elif image.format == "PNG" and _png_bits(path) != 8:
         reason = f"the pixels have {_png_bits(path)} bits per sample"
     elif getattr(image, "n_frames", 1) > 1:
         reason = "the file is an animation or a stack"
-    elif int(image.getexif().get(ORIENTATION, 1)) not in (0, 1):
+    elif image.format != "PNG" and int(image.getexif().get(ORIENTATION, 1)) not in (0, 1):
         reason = "the orientation tag says the picture is stored turned or mirrored"
     if reason:
         raise SlideError(

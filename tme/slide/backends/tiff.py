@@ -17,7 +17,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from tme.errors import SlideError
-from tme.slide.backends._tiff_mpp import aperio_value, resolution_tags
+from tme.slide.backends._tiff_mpp import aperio_value, profile_cautions, resolution_tags
 from tme.slide.backends._tiff_pages import TiffLayout, find_layout
 from tme.slide.dicom import is_dicom
 from tme.slide.guards import MAX_SEGMENT_PIXELS, check_size, decoding, shown
@@ -66,8 +66,8 @@ class TiffSource:
             layout = find_layout(path, tiff)
             size = path.stat().st_size
             levels = [PlaneSet(path, pages, size) for pages in layout.levels]
-        levels, cautions = _complete_levels(levels)
-        self.header = _header(layout, levels, cautions)
+            levels, cautions = _complete_levels(levels)
+            self.header = _header(layout, levels, cautions)
         if not any(plane.counts.any() for plane in levels[0].planes):
             raise SlideError(
                 "the file holds no pixels at all: every tile is missing",
@@ -232,6 +232,7 @@ def _header(layout: TiffLayout, levels: list[PlaneSet], cautions: tuple[str, ...
         power, vendor = aperio_value(text, "AppMag"), "aperio"
     if mpp_x is None or mpp_y is None:
         mpp_x, mpp_y = resolution_tags(page)
+    cautions = (*layout.cautions, *cautions, *profile_cautions(page))
     return Header(
         tuple(level.raw for level in levels), mpp_x, mpp_y, power, vendor, layout.cautions + cautions
     )

@@ -10,6 +10,7 @@ from tme.config import TissueSettings
 from tme.slide.types import Slide
 from tme.tissue import foreground
 from tme.tissue.focus import MAX_NATIVE_MPP, find_blur
+from tme.tissue.fold import find_folds
 from tme.tissue.foreground import Weights
 from tme.tissue.glass import Glass, estimate_glass
 from tme.tissue.pen import find_pen, tissue_under_pen
@@ -62,7 +63,7 @@ def find_tissue(slide: Slide, settings: TissueSettings) -> TissueMask:
     tissue, has_glass = _find_foreground(scan, glass, pen, empty, settings)
     artefacts = {"pen": pen}
     if judged:
-        artefacts |= _find_others(scan, tissue & ~pen, empty, slide.info.mpp)
+        artefacts |= _find_others(scan, glass, tissue & ~pen, empty, slide.info.mpp)
     return _assemble(empty, tissue, artefacts, has_glass)
 
 
@@ -111,14 +112,17 @@ def _find_pen(scan: Scan, glass: Glass, empty: TissueMask) -> Mask:
     return _enlarged(pen, COARSE, empty.shape)
 
 
-def _find_others(scan: Scan, clear: Mask, empty: TissueMask, native_mpp: float) -> dict[str, Mask]:
+def _find_others(
+    scan: Scan, glass: Glass, clear: Mask, empty: TissueMask, native_mpp: float
+) -> dict[str, Mask]:
     """Artefacts within tissue that is free of ink, on the mask grid."""
-    found = {}
+    blur = np.zeros(empty.shape, np.bool_)
     if native_mpp <= MAX_NATIVE_MPP:
         share = _reduced(clear, TEXTURE)
-        blur = find_blur(scan.fine, scan.middle, share, TEXTURE * empty.mpp)
-        found["blur"] = _enlarged(blur, TEXTURE, empty.shape) & clear
-    return found
+        found = find_blur(scan.fine, scan.middle, share, TEXTURE * empty.mpp)
+        blur = _enlarged(found, TEXTURE, empty.shape) & clear
+    folds = find_folds(glass.density(scan.coarse), _reduced(clear & ~blur, COARSE), COARSE * empty.mpp)
+    return {"blur": blur, "fold": _enlarged(folds, COARSE, empty.shape) & clear}
 
 
 def _reduced(mask: Mask, multiple: int) -> NDArray[np.float32]:

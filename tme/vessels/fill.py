@@ -7,7 +7,7 @@ allowed; a large hole that holds nuclei is tissue that vessels surround, and sta
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -17,20 +17,33 @@ from scipy.spatial import cKDTree
 
 from tme.config import VesselSettings
 from tme.units import um_to_px, um_to_whole_px
-
-Bits = NDArray[np.bool_]
-Bytes = NDArray[np.uint8]
-Place = tuple[slice, slice]
+from tme.vessels.morphology import (
+    Bits,
+    Bytes,
+    Place,
+    closed,
+    opened,
+    pieces,
+    rim,
+    sealed,
+    widened,
+    without_holes,
+)
+from tme.vessels.shape import filled_hull
 
 SMALL_HOLE_UM = 12.0
 """Equivalent diameter up to which an enclosed hole is filled whatever it holds."""
 PALE_SHARE = 0.5
 DARK_SHARE = 0.08
-"""A larger hole is a lumen with this share of empty pixels, or with no more nuclei than this."""
+"""A hole is a lumen with this share of empty pixels, or with no more nuclei than this."""
 LINED_SHARE = 0.7
 """Share of a hole's rim that endothelium must line where gaps are wider than the joining distance."""
 WIDE_GAP_UM = 12.0
 """Widest gap in a wall."""
+WIDER_THAN_GAP = 0.8
+"""Half width of a lumen over half the gap that was sealed; the bay between two vessels is narrower."""
+SOLID_SHARE = 0.95
+"""Share of its convex hull from which an object has no gap left to seal."""
 CONTACT_UM = 2.0
 """Reach within which endothelium lines a rim."""
 
@@ -57,12 +70,6 @@ class Filled:
 
     outline: Bits
     lumen_px: int
-
-
-def disc(radius: int) -> Bytes:
-    """Structuring element of all pixels within ``radius`` of the middle one."""
-    axis = np.arange(-radius, radius + 1)
-    return np.asarray(axis[:, None] ** 2 + axis[None, :] ** 2 <= radius * (radius + 1), np.uint8)
 
 
 def join_radius(settings: VesselSettings, mpp: float) -> int:
@@ -92,9 +99,11 @@ def fill_vessel(
     """
     reach = join_radius(settings, mpp)
     lumen = sealed_lumens(stained, lined & ~stained, around, (0, max(1, reach // 2), reach), settings, mpp)
-    outline = _close((stained | lumen).view(np.uint8), reach)
-    for place, hole, area in _pieces(1 - outline):
-        if not _is_outside(place, outline) and is_lumen(place, hole, area, around, settings, mpp):
+    outline = closed((stained | lumen).view(np.uint8), reach)
+    small = np.pi / 4 * um_to_px(SMALL_HOLE_UM, mpp) ** 2
+    for place, hole, area in pieces(without_holes(outline) - outline):
+        # The wall's own nuclei bulge into small holes, which are filled whatever they hold.
+        if area <= small:
             outline[place][hole] = 1
     _bridge(outline)
     return Filled(outline.view(bool), int(lumen.sum()))
@@ -125,20 +134,22 @@ def sealed_lumens(
     Narrow gaps come first: a wide sealing would swallow a slit before it is seen to be a lumen.
     """
     lumen = known.copy()
-    contact = disc(um_to_whole_px(CONTACT_UM, mpp))
+    contact = um_to_whole_px(CONTACT_UM, mpp)
     least = np.pi / 4 * um_to_px(settings.min_lumen_um, mpp) ** 2
+    reach = join_radius(settings, mpp)
+    hull_px = np.count_nonzero(filled_hull(stained | known))
     for radius in radii:
         whole = (stained | lumen).view(np.uint8)
-        near = cv2.dilate(whole, contact)
-        inner = _sealed(whole, radius) & (1 - whole)
+        if radius and np.count_nonzero(without_holes(whole)) >= SOLID_SHARE * hull_px:
+            break
+        inner = sealed(whole, radius) & (1 - whole)
         if radius:
-            inner = np.asarray(cv2.morphologyEx(inner, cv2.MORPH_OPEN, disc(1)), np.uint8)
-        for place, hole, area in _pieces(inner):
-            if (
-                area >= least
-                and is_lumen(place, hole, area, around, settings, mpp)
-                and _lined(place, hole, near)
-            ):
+            inner = opened(inner, 1)
+        near = widened(whole, contact)
+        for place, hole, area in pieces(inner, least):
+            if radius > reach and _half_width(hole) < WIDER_THAN_GAP * radius:
+                continue
+            if is_lumen(place, hole, area, around, settings, mpp) and _lined(place, hole, near):
                 lumen[place][hole] = True
     return lumen
 
@@ -146,50 +157,25 @@ def sealed_lumens(
 def is_lumen(
     place: Place, hole: Bits, area: int, around: Surroundings, settings: VesselSettings, mpp: float
 ) -> bool:
-    """Whether what a wall encloses is filled: small, or not too large and without nuclei."""
-    if area <= np.pi / 4 * um_to_px(SMALL_HOLE_UM, mpp) ** 2:
-        return True
+    """Whether what a wall encloses is lumen: not too large, and without nuclei or mostly empty."""
     if area > np.pi / 4 * um_to_px(settings.max_lumen_um, mpp) ** 2:
         return False
     if np.count_nonzero(hole & around.dark[place]) <= DARK_SHARE * area:
         return True
-    return np.count_nonzero(hole & around.pale[place]) >= PALE_SHARE * area
+    return bool(np.count_nonzero(hole & around.pale[place]) >= PALE_SHARE * area)
+
+
+def _half_width(hole: Bits) -> float:
+    """Radius of the largest disc inside, px."""
+    return float(
+        cv2.distanceTransform(np.pad(hole.view(np.uint8), 1), cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max()
+    )
 
 
 def _lined(place: Place, hole: Bits, near: Bytes) -> bool:
-    padded = np.pad(hole.view(np.uint8), 1)
-    rim = hole & (cv2.erode(padded, np.ones((3, 3), np.uint8))[1:-1, 1:-1] == 0)
-    return bool(np.count_nonzero(rim & (near[place] > 0)) >= LINED_SHARE * np.count_nonzero(rim))
-
-
-def _sealed(whole: Bytes, radius: int) -> Bytes:
-    """The object widened, its holes filled, and narrowed again: gaps up to twice the radius are shut."""
-    wide = cv2.dilate(whole, disc(radius)) if radius else whole.copy()
-    for place, hole, _ in _pieces(1 - wide):
-        if not _is_outside(place, wide):
-            wide[place][hole] = 1
-    return np.asarray(cv2.erode(wide, disc(radius)) if radius else wide, np.uint8)
-
-
-def _close(whole: Bytes, radius: int) -> Bytes:
-    return np.asarray(cv2.morphologyEx(whole, cv2.MORPH_CLOSE, disc(radius)), np.uint8)
-
-
-def _pieces(mask: Bytes) -> Iterator[tuple[Place, Bits, int]]:
-    """Place, mask and pixels of every 4-connected piece."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4, ltype=cv2.CV_32S)
-    for label in range(1, count):
-        x, y, width, height, area = (int(value) for value in stats[label])
-        place = (slice(y, y + height), slice(x, x + width))
-        yield place, labels[place] == label, area
-
-
-def _is_outside(place: Place, whole: Bytes) -> bool:
-    """Whether a piece of the background is what lies around the object: it reaches the box's border."""
-    rows, columns = place
-    return (
-        rows.start == 0 or columns.start == 0 or rows.stop == whole.shape[0] or columns.stop == whole.shape[1]
-    )
+    border = rim(hole.view(np.uint8))
+    touching = np.count_nonzero(border & near[place])
+    return bool(touching >= LINED_SHARE * np.count_nonzero(border))
 
 
 def _bridge(outline: Bytes) -> None:
@@ -197,7 +183,7 @@ def _bridge(outline: Bytes) -> None:
     count, labels = cv2.connectedComponents(outline, connectivity=8, ltype=cv2.CV_32S)
     if count <= 2:
         return
-    rims = [np.argwhere(_rim(labels == label)) for label in range(1, count)]
+    rims = [np.argwhere(rim(np.asarray(labels == label, np.uint8))) for label in range(1, count)]
     reached, left = rims[0], list(range(1, len(rims)))
     while left:
         near = [_nearest(reached, rims[index]) for index in left]
@@ -207,12 +193,7 @@ def _bridge(outline: Bytes) -> None:
         reached = np.concatenate([reached, rims[left.pop(best)]])
 
 
-def _rim(piece: Bits) -> Bits:
-    inner = cv2.erode(piece.view(np.uint8), np.ones((3, 3), np.uint8))
-    return np.asarray(piece & (inner == 0), bool)
-
-
 def _nearest(one: NDArray[np.int64], other: NDArray[np.int64]) -> tuple[float, NDArray, NDArray]:
-    distance, index = cKDTree(one).query(other)
+    distance, index = (np.atleast_1d(values) for values in cKDTree(one).query(other))
     at = int(np.argmin(distance))
     return float(distance[at]), one[index[at]], other[at]

@@ -25,14 +25,9 @@ from tme.vessels.windows import vessel_mpp, vessel_window_px
 
 DEFAULT_TASK_PX = 2048
 
-DEFAULT_TASK_PX = 2048
-
 Read = Callable[[int, int, int, int, float], RGB]
 Parts = list[WindowMask]
 Runner = Callable[[Callable[[tuple[Window, ...]], Parts], Sequence[tuple[Window, ...]]], list[Parts]]
-Runner = Callable[
-    [Callable[[tuple[Window, ...]], list[WindowMask]], Sequence[tuple[Window, ...]]], list[list[WindowMask]]
-]
 
 
 def mask_task(

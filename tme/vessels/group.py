@@ -9,20 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 
 from tme.geometry import Box
 from tme.vessels.connect import Pieces, SlideLabels, label_pieces
-from tme.vessels.fill import Surroundings, disc
+from tme.vessels.fill import Surroundings
+from tme.vessels.morphology import Bits, Bytes, Place, widened
 from tme.vessels.packed import PackedPlane, pack, unpack
 from tme.vessels.supported import KeptWindow
-
-Bits = NDArray[np.bool_]
-Bytes = NDArray[np.uint8]
 
 MAX_BOX_PX = 36_000_000
 """Pixels of a box above which a group is looked at in coarser pixels (3 mm x 3 mm at 0.5 µm/px)."""
@@ -122,11 +120,11 @@ def group_parts(
         wall, lumen = stained.read(outer).view(np.uint8), lumens.read(outer).view(np.uint8)
         if not (wall.any() or lumen.any()):
             continue
-        widened = cv2.dilate(wall, disc(radius)) | cv2.dilate(lumen, disc(contact))
-        wall, lumen, widened = (
-            np.ascontiguousarray(each[margin:-margin, margin:-margin]) for each in (wall, lumen, widened)
+        reached = widened(wall, radius) | widened(lumen, contact)
+        wall, lumen, reached = (
+            np.ascontiguousarray(each[margin:-margin, margin:-margin]) for each in (wall, lumen, reached)
         )
-        pieces = label_pieces(widened.view(bool))
+        pieces = label_pieces(reached.view(bool))
         offset = labels.add(window.core, pieces)
         numbered += [(offset + label, part) for label, part in _parts(window, wall, lumen, pieces)]
     joined = labels.joined()
@@ -141,7 +139,9 @@ def _parts(window: KeptWindow, wall: Bytes, lumen: Bytes, pieces: Pieces) -> Ite
     owners = pieces.labels.ravel()[list(window.first)] if window.first else np.zeros(0, np.int32)
     density = np.bincount(owners, weights=np.asarray(window.density, float), minlength=pieces.count + 1)
     labelled = np.where(wall | lumen, pieces.labels, 0)
-    for index, place in enumerate(find_objects(labelled, max_label=pieces.count)):
+    # A label without pixels has no place, which the stubs do not know.
+    places = cast("list[Place | None]", find_objects(labelled, max_label=pieces.count))
+    for index, place in enumerate(places):
         if place is None:
             continue
         own = labelled[place] == index + 1

@@ -18,12 +18,11 @@ from tme.config import VesselSettings
 from tme.geometry import Box
 from tme.units import um2_to_px, um_to_px, um_to_whole_px
 from tme.vessels.connect import SlideLabels, label_pieces
-from tme.vessels.fill import CONTACT_UM, disc, gapped_lumens, wide_radius
+from tme.vessels.fill import CONTACT_UM, gapped_lumens, wide_radius
 from tme.vessels.group import group_parts, picture
+from tme.vessels.morphology import Bits, Bytes, opened, rim, widened
 from tme.vessels.packed import PackedPlane, pack, unpack
 from tme.vessels.supported import KeptWindow
-
-Bits = NDArray[np.bool_]
 
 RED_CELL_UM2 = 100.0
 """Area of what floats in a lumen and is counted as part of it."""
@@ -53,9 +52,9 @@ def find_lumens(
     totals = [np.zeros((1, 3), np.int64)]
     for core in cores:
         if (core.y0 // kept.core_px, core.x0 // kept.core_px) in near:
-            empty, rim, lined = _empty_regions(core, kept, pale, mpp)
+            empty, border, lined = _empty_regions(core, kept, pale, mpp)
             pieces = label_pieces(empty)
-            totals.append(np.stack([pieces.totals(each) for each in (empty, rim, lined)], axis=1))
+            totals.append(np.stack([pieces.totals(each) for each in (empty, border, lined)], axis=1))
             found.append((core, pack(empty), labels.add(core, pieces)))
     good = _are_lumens(labels.joined(), np.concatenate(totals), settings, mpp)
     return PackedPlane(
@@ -89,17 +88,16 @@ def _empty_regions(core: Box, kept: PackedPlane, pale: PackedPlane, mpp: float) 
     """Empty regions of a core, red cells in them filled; their rims; the lined part of the rims."""
     halo = um_to_whole_px(HALO_UM, mpp)
     inside = slice(halo, -halo)
-    empty = pale.read(core.grow(halo)).view(np.uint8)
-    empty = cv2.morphologyEx(empty, cv2.MORPH_OPEN, disc(um_to_whole_px(CALM_UM, mpp)))
+    empty = opened(pale.read(core.grow(halo)).view(np.uint8), um_to_whole_px(CALM_UM, mpp))
     _fill_small(empty, um2_to_px(RED_CELL_UM2, mpp))
-    rim = empty & (cv2.erode(empty, np.ones((3, 3), np.uint8)) == 0)
+    border = rim(empty)
     endothelium = kept.read(core.grow(halo)).view(np.uint8)
-    lined = rim & cv2.dilate(endothelium, disc(um_to_whole_px(CONTACT_UM, mpp)))
-    empty, rim, lined = (np.ascontiguousarray(each[inside, inside]) for each in (empty, rim, lined))
-    return empty.view(bool), rim.view(bool), lined.view(bool)
+    lined = border & widened(endothelium, um_to_whole_px(CONTACT_UM, mpp))
+    empty, border, lined = (np.ascontiguousarray(each[inside, inside]) for each in (empty, border, lined))
+    return empty.view(bool), border.view(bool), lined.view(bool)
 
 
-def _fill_small(empty: NDArray[np.uint8], largest_px: float) -> None:
+def _fill_small(empty: Bytes, largest_px: float) -> None:
     count, labels, stats, _ = cv2.connectedComponentsWithStats(1 - empty, connectivity=4, ltype=cv2.CV_32S)
     height, width = empty.shape
     x, y, w, h, area = stats.T

@@ -24,10 +24,14 @@ Levels = NDArray[np.uint8]
 
 OD_STEPS = 100.0
 """Levels per unit of optical density; densities above 2.55 saturate."""
+GREY_STEPS = 400.0
+"""The same for the mean of the channels, which is only asked how little it is."""
 SMOOTH_UM = 0.4
 """Standard deviation of the smoothing, far below the width of a wall."""
 HAZE_UM = 24.0
 """Half width of the square over which background staining is averaged."""
+LEAST_SECTION = 0.1
+"""Share of that square below which there is too little section to speak of background."""
 HAZE_CAP = 1.5
 """Thresholds at which a pixel's part in the background is cut, so that vessels are not background."""
 WALL_UM = 1.0
@@ -94,15 +98,15 @@ def stain_masks(
     """
     density = channel_od(rgb, profile.background)
     core = (slice(halo, rgb.shape[0] - halo), slice(halo, rgb.shape[1] - halo))
-    pale = density[core].sum(axis=2) < 3 * _pale_od(profile)
-    levels = _levels(density, profile, mpp)
-    dark = levels[core][..., 0] > _dark_od(profile) * OD_STEPS
-    dab = np.ascontiguousarray(levels[..., 1])
+    planes = cv2.split(_levels(density, profile, mpp))
+    haematoxylin, dab, grey = (np.asarray(plane, np.uint8) for plane in planes)
+    pale = grey[core] < _pale_od(profile) * GREY_STEPS
+    dark = haematoxylin[core] > _dark_od(profile) * OD_STEPS
     threshold = (profile.dab_threshold_od or 0.0) * OD_STEPS
     if not threshold or dab.max() < threshold:
         nothing = np.zeros(pale.shape, bool)
         return StainMasks(nothing, nothing, pale, dark, dab[core])
-    haze = _haze(dab, threshold, mpp)
+    haze = _haze(dab, grey >= _pale_od(profile) * GREY_STEPS, threshold, mpp)
     reach = 2 * um_to_whole_px(WALL_UM, mpp) + 1
     wall = cv2.dilate(dab, np.ones((reach, reach), np.uint8))[core] - haze[core]
     rise = dab[core] - haze[core]
@@ -125,15 +129,23 @@ def _dark_od(profile: StainProfile) -> float:
 
 
 def _levels(density: NDArray[np.float32], profile: StainProfile, mpp: float) -> Levels:
-    """Haematoxylin and DAB in whole levels, smoothed; (H, W, 2)."""
-    levels = cv2.transform(density, unmixing(profile) * np.float32(OD_STEPS))
+    """Haematoxylin, DAB and the mean of the channels in whole levels, smoothed; (H, W, 3)."""
+    mean = np.full((1, 3), GREY_STEPS / 3, np.float32)
+    weights = np.concatenate([unmixing(profile) * np.float32(OD_STEPS), mean])
     # Rounded to whole levels first: smoothing integers is exact wherever a pixel lies in its window.
-    whole = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+    whole = cv2.transform(density, weights)
+    np.rint(whole, out=whole)
+    np.clip(whole, 0, 255, out=whole)
+    whole = whole.astype(np.uint8)
     return np.asarray(cv2.GaussianBlur(whole, (0, 0), um_to_px(SMOOTH_UM, mpp)), np.uint8)
 
 
-def _haze(dab: Levels, threshold: float, mpp: float) -> NDArray[np.float32]:
+def _haze(dab: Levels, section: Bits, threshold: float, mpp: float) -> NDArray[np.float32]:
+    """Mean DAB level of the section around each pixel; glass and lumens do not dilute it."""
     side = 2 * um_to_whole_px(HAZE_UM, mpp) + 1
-    capped = np.minimum(dab, np.uint8(min(255, round(HAZE_CAP * threshold))))
+    capped = np.minimum(dab, np.uint8(min(255, round(HAZE_CAP * threshold)))) * section
     total = cv2.boxFilter(capped, cv2.CV_32S, (side, side), normalize=False)
-    return np.asarray(total, np.float32) / np.float32(side * side)
+    count = cv2.boxFilter(section.view(np.uint8), cv2.CV_32S, (side, side), normalize=False)
+    return np.asarray(total, np.float32) / np.maximum(
+        np.asarray(count, np.float32), LEAST_SECTION * side * side
+    )

@@ -17,6 +17,9 @@ from tme.geometry import Box
 
 Bits = NDArray[np.bool_]
 
+RECENT = 4
+"""Windows of a plane kept unpacked, one MB each."""
+
 
 def pack(mask: Bits) -> bytes:
     """(H, W) bool -> compressed bits; an empty mask is an empty string."""
@@ -66,6 +69,7 @@ class PackedPlane:
 
     def __init__(self, core_px: int, parts: Iterable[tuple[Box, bytes]]) -> None:
         self.core_px = core_px
+        self._recent: dict[tuple[int, int], Bits] = {}
         self._parts = {(core.y0 // core_px, core.x0 // core_px): (core, data) for core, data in parts if data}
 
     def read(self, box: Box) -> Bits:
@@ -73,10 +77,20 @@ class PackedPlane:
         out = np.zeros((box.height, box.width), bool)
         for row in range(box.y0 // self.core_px, (box.y1 - 1) // self.core_px + 1):
             for column in range(box.x0 // self.core_px, (box.x1 - 1) // self.core_px + 1):
-                core, data = self._parts.get((row, column), (None, b""))
-                if core is not None:
-                    _paste(out, box, core, unpack(data, (core.height, core.width)))
+                if (row, column) in self._parts:
+                    _paste(out, box, self._parts[row, column][0], self._unpacked((row, column)))
         return out
+
+    def _unpacked(self, key: tuple[int, int]) -> Bits:
+        # Boxes are asked for one vessel after the other, many of them from the same window.
+        mask = self._recent.pop(key, None)
+        if mask is None:
+            core, data = self._parts[key]
+            mask = unpack(data, (core.height, core.width))
+            if len(self._recent) >= RECENT:
+                self._recent.pop(next(iter(self._recent)))
+        self._recent[key] = mask
+        return mask
 
     def united(self, pieces: Iterable[tuple[Box, Bits]]) -> PackedPlane:
         """This plane and the pixels of some boxes, kept by the same grid of cores."""

@@ -6,6 +6,7 @@ pixel edges; areas are pixel counts.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -98,7 +99,8 @@ def outline_polygon(mask: Bits) -> BaseGeometry:
 
     In pixels from the mask's top-left corner, simplified by at most a quarter of a pixel.
     """
-    rings = find_contours(mask.view(np.uint8), 0.5, fully_connected="high")
+    trace: Callable[..., list[Points]] = find_contours
+    rings = trace(mask.view(np.uint8), 0.5, fully_connected="high")
     # find_contours gives (row, column) of pixel centres; a centre lies at +0.5.
     rings = [ring[:, ::-1] + 0.5 for ring in rings if len(ring) >= 4]
     sizes = [_polygon_area(ring) for ring in rings]

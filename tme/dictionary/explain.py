@@ -43,7 +43,7 @@ def explain(name: str) -> str:
     """
     if name == "config":
         return "\n\n".join(_key_text(key, field, default) for key, field, default in config_keys())
-    if name.count("__") == 3:
+    if name.count("__") == 3 and not name.startswith("<"):
         # A column of patient_metrics.csv: stain, compartment, metric, item.
         name = name.split("__")[2]
     found = [

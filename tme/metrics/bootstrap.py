@@ -168,7 +168,8 @@ def median_estimate(
         ]
     )
     median = float(weighted_quantile(values, weights[None], 0.5)[0])
-    points = np.quantile(values, np.linspace(0, 1, SPREAD_POINTS))
+    levels = np.linspace(0, 1, SPREAD_POINTS)
+    points = np.array([weighted_quantile(values, weights[None], level)[0] for level in levels])
     spread = Spread(0.5, _rounded(points), float(len(values)))
     return quantile_estimate(name, median, replicates, spread, len(values), blocks)
 

@@ -199,7 +199,7 @@ def test_hotspot_fields_are_dense_and_apart() -> None:
     counts = [((x - a) ** 2 + (y - b) ** 2 <= r * r).sum() for a, b, r in fields]
     hotspot = measured.compartments["evaluable"].estimates["mvd_hotspot_per_mm2"]
     assert hotspot.value == pytest.approx(np.mean(np.divide(counts, areas)))
-    named = context.vessels.set_column(13, "compartment", pa.array(["evaluable"] * 300))
+    named = context.vessels.set_column(12, "compartment", pa.array(["evaluable"] * 300))
     marked = mark_hotspots(named, measured)
     assert sum(marked["in_hotspot"].to_pylist()) == hotspot.n
 

@@ -204,3 +204,14 @@ def test_the_cache_is_bounded_but_keeps_the_newest() -> None:
     cache.put((1, 0, 0), np.zeros((100, 100, 3), np.uint8))
     assert cache.get((1, 0, 0))[0]
     assert not cache.get((0, 9, 0))[0]
+
+
+def test_the_colour_a_png_calls_transparent_is_white(tmp_path: Path, opened: Opener) -> None:
+    from PIL import Image
+
+    pixels = np.full((40, 50, 3), 120, np.uint8)
+    pixels[:10] = 0
+    Image.fromarray(pixels).save(tmp_path / "a.png", transparency=(0, 0, 0))
+    result = opened(tmp_path / "a.png", MPP).read(0, 0, 50, 40, MPP)
+    assert (result[:10] == 255).all()
+    assert (result[10:] == 120).all()

@@ -89,12 +89,19 @@ def _open(path: Path) -> Image.Image:
 
 
 def _decode(path: Path) -> RGB:
+    """The whole picture, band by band: Pillow's way to an array in one go holds it three times."""
     with _open(path) as image:
-        pixels = np.array(image)
+        width, height = image.size
+        image.load()
         clear = image.info.get("transparency") if image.mode == "RGB" else None
-    if isinstance(clear, tuple):
-        pixels[(pixels == np.array(clear, np.uint8)).all(axis=2)] = 255
-    return on_white(pixels)
+        out = np.empty((height, width, 3), np.uint8)
+        for top in range(0, height, BAND_ROWS):
+            box = (0, top, width, min(top + BAND_ROWS, height))
+            band = on_white(np.array(image.crop(box)))
+            if isinstance(clear, tuple):
+                band[(band == np.array(clear, np.uint8)).all(axis=2)] = 255
+            out[box[1] : box[3]] = band
+    return out
 
 
 def _check(path: Path, image: Image.Image) -> None:

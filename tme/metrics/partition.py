@@ -98,7 +98,7 @@ def _along_axis(x: NDArray[np.float64], y: NDArray[np.float64], mass: NDArray[np
 
 def _contiguous(coarse: Labels, weights: NDArray[np.int64], mean_mass: float) -> Labels:
     """Merge fragments cut off from their part, then parts that are too small, with a neighbour."""
-    fragments: NDArray[np.int64] = label(coarse, background=-1, connectivity=2)  # type: ignore[no-untyped-call]
+    fragments: NDArray[np.int64] = label(coarse, background=-1, connectivity=2)
     count = int(fragments.max())
     mass = np.bincount(fragments.ravel(), weights.ravel(), count + 1).astype(np.float64)
     part_of = np.zeros(count + 1, np.int64)

@@ -20,8 +20,8 @@ DENSITY = "til_density_per_mm2"
 CONTRACT = [
     "patient_id", "lesion_id", "stain", "compartment", "metric", "kind", "timepoint_pre", "timepoint_post",
     "value_pre", "value_post", "n_pre", "n_post", "area_pre_mm2", "area_post_mm2", "delta_abs",
-    "delta_ci_low", "delta_ci_high", "log2fc", "log2fc_se", "log2fc_ci_low", "log2fc_ci_high", "rc_log2", "rc_source",
-    "change_call", "pairing", "interval_days", "note",
+    "delta_ci_low", "delta_ci_high", "log2fc", "log2fc_se", "log2fc_ci_low", "log2fc_ci_high", "rc_log2",
+    "rc_source", "change_call", "pairing", "interval_days", "note",
 ]  # fmt: skip
 
 

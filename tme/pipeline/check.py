@@ -28,7 +28,7 @@ def check_sheet(sheet: Path, config_file: Path | None, cores: int, say: Say) -> 
     for note in cohort.notes:
         say(f"{note.severity}: {note}")
     rows = [row for row in cohort.slides if not row.exclude]
-    jobs = [(row.path, row.mpp, STAINS.get(row.stain).kind) for row in rows]
+    jobs = [(row.path, row.mpp, STAINS.get(row.stain).targets[0]) for row in rows]
     bad = 0
     for row, found in zip(rows, preflight_many(jobs, workers=cores), strict=True):
         errors = [problem for problem in found.problems if problem.severity == "error"]

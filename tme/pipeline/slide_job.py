@@ -78,7 +78,7 @@ def run_slide(job: SlideJob) -> Outcome:
     recover(job.folder)
     if job.row.exclude:
         return publish_empty(job.folder, job.plan_key, job.inputs, job.outcome("excluded", job.row.exclude))
-    slide = _open(job)
+    slide, noticed = _open(job)
     store = StageStore(job.folder, job.results / ".stages" / job.row.slide_id)
     stages = SlideStages(store, slide, job.stain, job.config)
     tissue = stages.tissue()
@@ -90,7 +90,7 @@ def run_slide(job: SlideJob) -> Outcome:
         cells, no_cells = stages.cells(tissue, profile, runner)
         vessels, no_vessels = stages.vessels(tissue, profile, runner)
     regions, notes = _regions(job, tissue, slide.info.mpp)
-    cautions = (*slide.info.cautions, *profile.cautions, *notes)
+    cautions = (*noticed, *profile.cautions, *notes)
     outcome = job.outcome("ok", cautions=cautions)
     context = SlideContext(
         keys=slide_keys(job.row, slide, cells, vessels, job.config, outcome),
@@ -109,9 +109,9 @@ def run_slide(job: SlideJob) -> Outcome:
     return publish(job.folder, job.row, job.config, job.plan_key, job.inputs, store, found)
 
 
-def _open(job: SlideJob) -> TravellingSlide:
+def _open(job: SlideJob) -> tuple[TravellingSlide, tuple[str, ...]]:
     row = job.row
-    checked = preflight(row.path, row.mpp, job.stain.kind)
+    checked = preflight(row.path, row.mpp, job.stain.targets[0])
     errors = tuple(problem for problem in checked.problems if problem.severity == "error")
     if errors:
         raise SlideError("the slide cannot be used", problems=errors)
@@ -124,7 +124,8 @@ def _open(job: SlideJob) -> TravellingSlide:
             fix="find out whether the file was changed or damaged, then mend the sheet or the file",
         )
     source = SlideSource(row.path, row.mpp, content)
-    return TravellingSlide(source, opened(source).info)
+    noticed = tuple(problem.what for problem in checked.problems if problem.severity == "caution")
+    return TravellingSlide(source, opened(source).info), noticed
 
 
 def _regions(job: SlideJob, tissue: TissueMask, mpp: float) -> tuple[Regions, tuple[str, ...]]:

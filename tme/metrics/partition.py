@@ -17,6 +17,7 @@ Labels = NDArray[np.int32]
 Window = tuple[slice, ...]
 SMALLEST_PART = 0.5
 """A part under this share of the mean part is merged with a neighbour."""
+LEAST_ELONGATION = 0.05
 MAX_ROUNDS = 5
 EIGHT = np.ones((3, 3), bool)
 NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
@@ -90,7 +91,9 @@ def _along_axis(x: NDArray[np.float64], y: NDArray[np.float64], mass: NDArray[np
     """Order of the cells along the principal axis of their mass."""
     dx, dy = x - np.average(x, weights=mass), y - np.average(y, weights=mass)
     xx, yy, xy = (float((mass * product).sum()) for product in (dx * dx, dy * dy, dx * dy))
-    angle = 0.5 * np.arctan2(2 * xy, xx - yy)
+    # A square or round part has no long axis, and rounding must not choose one for it.
+    long = np.hypot(2 * xy, xx - yy) > LEAST_ELONGATION * (xx + yy)
+    angle = 0.5 * np.arctan2(2 * xy, xx - yy) if long else 0.0
     # Rounded, so that cells in one line across the axis keep a fixed order.
     along = np.round(dx * np.cos(angle) + dy * np.sin(angle), 6)
     return np.lexsort((x, y, along))

@@ -95,12 +95,15 @@ def _lost(row: SlideRow) -> Outcome:
 
 def _write_tables(slides: list[SlideResult], cohort: Cohort, config: Config, results: Path) -> None:
     rows: list[dict[str, Any]] = []
-    for slide in slides:
+    # The user's own columns stand behind tme's; one that clashes gives way.
+    own = slide_columns([name for row in cohort.slides for name in row.extra])
+    for slide, row in zip(slides, cohort.slides, strict=True):
+        extra = {name: text for name, text in row.extra.items() if name in own[len(slide_columns()) :]}
         if slide.measurements is None:
-            rows.append(failed_row(slide.keys, slide.status, slide.reason))
+            rows.append({**extra, **failed_row(slide.keys, slide.status, slide.reason)})
         else:
-            rows += slide_rows(slide.measurements)
-    write_csv(results / "slide_metrics.csv", slide_columns(), rows)
+            rows += [{**extra, **found} for found in slide_rows(slide.measurements)]
+    write_csv(results / "slide_metrics.csv", own, rows)
     changes = compute_changes(slides, cohort.timepoints, config.change)
     write_csv(results / "pairs.csv", change_columns(), [change.row() for change in changes])
     patients = patient_rows(changes, cohort.patients(), config)

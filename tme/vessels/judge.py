@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from tme.config import VesselSettings
 
 LEUCOCYTE_SOLIDITY = 0.86
+LEUCOCYTE_ROUNDNESS = 0.55
+"""Least over greatest calliper width from which a small object counts as round."""
 LEUCOCYTE_PALE = 0.05
-LEUCOCYTE_ROUNDNESS = 0.62
-"""Least over greatest calliper width from which an object counts as round."""
+LEUCOCYTE_DARK = 0.2
+"""Shares of its convex hull: a capillary is empty inside, a leucocyte holds a nucleus."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,12 @@ def is_vessel(evidence: Evidence, settings: VesselSettings) -> bool:
 
 
 def is_leucocyte(evidence: Evidence, settings: VesselSettings) -> bool:
-    """Small, round, solid, and around nothing empty."""
+    """Small and round, nothing empty in it, and either solid or a broken ring around a nucleus."""
     return (
         evidence.max_feret_um <= settings.max_leucocyte_um
         and evidence.min_feret_um >= LEUCOCYTE_ROUNDNESS * evidence.max_feret_um
-        and evidence.solidity >= LEUCOCYTE_SOLIDITY
         and evidence.pale_share < LEUCOCYTE_PALE
+        and (evidence.solidity >= LEUCOCYTE_SOLIDITY or evidence.dark_share >= LEUCOCYTE_DARK)
     )
 
 

@@ -2,7 +2,7 @@
 
 In: the kept endothelium of a slide and its empty pixels and nuclei, all packed by window. Out: pixels
 of lumens, packed by window. An empty region is a lumen when it is neither too small nor too large and
-at least half of its rim lies against endothelium: a crack or a fat cell is lined only in part. Blood
+about half of its rim lies against endothelium: a crack or a fat cell is lined only in part. Blood
 is not empty; there, a hole that the wall encloses but for a gap is one.
 """
 
@@ -20,16 +20,18 @@ from tme.units import um2_to_px, um_to_px, um_to_whole_px
 from tme.vessels.connect import SlideLabels, label_pieces
 from tme.vessels.fill import CONTACT_UM, gapped_lumens, wide_radius
 from tme.vessels.group import group_parts, picture
-from tme.vessels.morphology import Bits, Bytes, opened, rim, widened
+from tme.vessels.morphology import Bits, Bytes, closed, opened, rim, widened
 from tme.vessels.packed import PackedPlane, pack, unpack
 from tme.vessels.supported import KeptWindow
 
-RED_CELL_UM2 = 100.0
-"""Area of what floats in a lumen and is counted as part of it."""
-LINED_SHARE = 0.5
+RED_CELL_UM = 3.0
+"""Radius of a red cell; those against the wall are counted as part of the lumen, as is what floats in it."""
+CLOT_UM2 = 1200.0
+"""Largest area of what floats."""
+LINED_SHARE = 0.45
 CALM_UM = 0.75
 """Radius of the opening that parts a lumen from pale specks of the section around it."""
-HALO_UM = 16.0
+HALO_UM = 48.0
 
 
 def find_lumens(
@@ -88,10 +90,11 @@ def _empty_regions(core: Box, kept: PackedPlane, pale: PackedPlane, mpp: float) 
     """Empty regions of a core, red cells in them filled; their rims; the lined part of the rims."""
     halo = um_to_whole_px(HALO_UM, mpp)
     inside = slice(halo, -halo)
-    empty = opened(pale.read(core.grow(halo)).view(np.uint8), um_to_whole_px(CALM_UM, mpp))
-    _fill_small(empty, um2_to_px(RED_CELL_UM2, mpp))
-    border = rim(empty)
     endothelium = kept.read(core.grow(halo)).view(np.uint8)
+    empty = opened(pale.read(core.grow(halo)).view(np.uint8), um_to_whole_px(CALM_UM, mpp))
+    empty = closed(empty, um_to_whole_px(RED_CELL_UM, mpp)) & (1 - endothelium)
+    _fill_small(empty, um2_to_px(CLOT_UM2, mpp))
+    border = rim(empty)
     lined = border & widened(endothelium, um_to_whole_px(CONTACT_UM, mpp))
     empty, border, lined = (np.ascontiguousarray(each[inside, inside]) for each in (empty, border, lined))
     return empty.view(bool), border.view(bool), lined.view(bool)

@@ -146,6 +146,5 @@ def _haze(dab: Levels, section: Bits, threshold: float, mpp: float) -> NDArray[n
     capped = np.minimum(dab, np.uint8(min(255, round(HAZE_CAP * threshold)))) * section
     total = cv2.boxFilter(capped, cv2.CV_32S, (side, side), normalize=False)
     count = cv2.boxFilter(section.view(np.uint8), cv2.CV_32S, (side, side), normalize=False)
-    return np.asarray(total, np.float32) / np.maximum(
-        np.asarray(count, np.float32), LEAST_SECTION * side * side
-    )
+    least = np.float32(LEAST_SECTION * side * side)
+    return np.asarray(total / np.maximum(np.asarray(count, np.float32), least), np.float32)

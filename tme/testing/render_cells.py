@@ -12,7 +12,7 @@ from tme.testing.render_spec import PX, Look, SlideSpec
 from tme.testing.render_tissue import Plan
 from tme.testing.render_vessels import Vessel
 
-KINDS = ("tumour", "stroma", "endothelium", "adipocyte", "lymphocyte", "leucocyte", "ghost")
+KINDS = ("tumour", "stroma", "endothelium", "lymphocyte", "leucocyte", "ghost")
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +78,7 @@ def place_cells(
 
 def _habitable(plan: Plan) -> NDArray[np.float32]:
     """Where cells can live, 0-1 on the coarse grid."""
-    weight = (plan.inside > 10) * np.maximum(1 - 1.5 * plan.fat, 0) * (1 - plan.necrosis) ** 2
+    weight = (plan.inside > 10) * np.maximum(1 - 2.5 * plan.fat, 0) * (1 - plan.necrosis) ** 2
     return np.asarray(weight, np.float32)
 
 
@@ -89,7 +89,7 @@ def _lymphocytes(
     weight = _habitable(plan)
     clustered = round(n * float(rng.uniform(0.4, 0.65)))
     size = float(rng.uniform(7, 14))
-    spread_px = PX * float(rng.uniform(9, 28))
+    spread_px = PX * float(rng.uniform(7, 22))
     rows: list[CellList] = []
     left = clustered
     for _ in range(8):
@@ -144,30 +144,27 @@ def _round_cells(
 def _spindles(
     plan: Plan, spec: SlideSpec, look: Look, taken: Occupancy, rng: np.random.Generator
 ) -> CellList:
-    """Tumour cells, fibroblasts and the nuclei between fat cells, along the fibres."""
-    tumour = np.maximum(1 - plan.stroma - plan.necrosis - plan.fat, 0)
-    per_mm2 = tumour * look.tumour_per_mm2 + plan.stroma * look.stroma_per_mm2 + plan.fat * 120.0
+    """Tumour cells and fibroblasts, along the fibres."""
+    tumour = np.maximum(1 - plan.stroma - plan.necrosis - 2.2 * plan.fat, 0)
+    per_mm2 = tumour * look.tumour_per_mm2 + plan.stroma * (plan.fat < 0.4) * look.stroma_per_mm2
     weight = (plan.inside > 4) * per_mm2
     mean = float(weight[plan.inside > 0].mean())
     spots = rng.permutation(even_points(weight.astype(np.float32), round(1.25 * mean * spec.area_mm2), rng))
     n = len(spots)
     stroma = rng.random(n) < value_at(plan.stroma, spots)
-    fat = ~stroma & (rng.random(n) < value_at(plan.fat, spots))
     lengthwise = value_at(plan.elongation, spots)
     angle = fibre_angle(plan, spots) + rng.normal(0, np.where(stroma, 0.15, 0.2), n)
     size = PX * look.nuclear_scale * np.exp(rng.normal(0, look.pleomorphism, n))
     a = size * np.where(stroma, rng.uniform(4.5, 7.5, n), 4.0 + lengthwise * rng.uniform(1.0, 4.6, n))
     b = size * np.where(stroma, rng.uniform(1.1, 1.8, n), 3.2 - lengthwise * rng.uniform(0.3, 1.1, n))
-    giant = ~stroma & ~fat & (rng.random(n) < 0.012)
+    giant = ~stroma & (rng.random(n) < 0.012)
     a, b = np.where(giant, a * 1.4, a), np.where(giant, b * 1.9, b)
-    a, b = np.where(fat, PX * 4.5, a), np.where(fat, PX * 1.2, b)
     kept = np.zeros(n, bool)
     for k in range(n):
         if taken.ellipse_fits(spots[k, 0], spots[k, 1], a[k], b[k], angle[k], 0.84):
             taken.take_ellipse(spots[k, 0], spots[k, 1], a[k], b[k], angle[k])
             kept[k] = True
-    kind = np.where(stroma, KINDS.index("stroma"), KINDS.index("tumour"))
-    kind = np.where(fat, KINDS.index("adipocyte"), kind).astype(np.int8)
+    kind = np.where(stroma, KINDS.index("stroma"), KINDS.index("tumour")).astype(np.int8)
     return CellList(spots[kept], a[kept], b[kept], angle[kept], kind[kept], np.zeros(int(kept.sum()), bool))
 
 

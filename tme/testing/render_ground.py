@@ -84,17 +84,19 @@ def _fat(plan: Plan, layers: list[Field], look: Look, rng: np.random.Generator) 
         return
     height, width = layers[0].shape
     fat = enlarge(plan.fat, (width, height))
-    pitch = float(rng.uniform(42, 62))
+    pitch = float(rng.uniform(46, 72))
     columns, rows = int(width / pitch) + 2, int(height / pitch) + 2
     grid = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), -1).reshape(-1, 2).astype(float)
     grid[:, 0] += 0.5 * (grid[:, 1] % 2)
     seeds = (grid + rng.uniform(-0.33, 0.33, grid.shape)) * pitch
     ys, xs = np.nonzero(fat > 0.02)
-    distance, _ = cKDTree(seeds).query(np.stack([xs, ys], -1), k=3)
+    bend = [7 * smooth_noise((height, width), 45, rng)[ys, xs] for _ in range(2)]
+    found, _ = cKDTree(seeds).query(np.stack([xs + bend[0], ys + bend[1]], -1), k=3)
+    distance = np.asarray(found)
     to_wall = (distance[:, 1] - distance[:, 0]) * 0.5
     to_corner = (distance[:, 2] - distance[:, 0]) * 0.5
     wall_um = 0.7 + 0.5 * np.abs(smooth_noise((height, width), 30, rng)[ys, xs])
-    open_cell = np.clip((to_wall - wall_um) / 0.8 + 0.5, 0, 1) * np.clip((to_corner - 2.2) / 2.0, 0, 1)
+    open_cell = np.clip((to_wall - wall_um) / 0.8 + 0.5, 0, 1) * np.clip((to_corner - 3.0) / 2.5, 0, 1)
     strength = np.clip((fat[ys, xs] - 0.35) * 5, 0, 1)
     for layer in layers:
         layer[ys, xs] *= 1 - strength * open_cell

@@ -29,53 +29,56 @@ from tme.units import px_to_mm2
 def paint_cells(
     canvas: Canvas, cells: CellList, look: Look, stain: str, texture: Texture, rng: np.random.Generator
 ) -> None:
-    """Paint every cell, spindles first, marked cells last."""
+    """Paint every cell, spindles first, round cells last."""
     n = len(cells.a)
     rounds = np.isin(cells.kind, [KINDS.index("lymphocyte"), KINDS.index("leucocyte")])
-    order = np.lexsort((np.arange(n), cells.positive, rounds))
     cuts = rng.integers(0, 1 << 20, (n, 2))
     vary = np.exp(rng.normal(0, 0.2, n))
     vesicular = np.clip(rng.normal(0.5, 0.22, n), 0.05, 0.95)
     deep = rng.random(n) < 0.25
     reach = rng.normal(0.06, 0.1, n)
     vary = np.where(deep & ~rounds, vary * rng.uniform(0.55, 0.85, n), vary)
-    for k in order:
+    waiting: list[tuple[Patch, float, bool]] = []
+    for k in np.lexsort((np.arange(n), cells.positive, rounds)):
         x, y = cells.xy[k]
         shape = Ellipse(x, y, cells.a[k], cells.b[k], cells.angle[k], int(cuts[k, 0]), int(cuts[k, 1]))
-        where = patch(
-            canvas, texture, shape, 2.6 * PX if rounds[k] else 0.6 * cells.a[k], 0.1 if rounds[k] else 0.13
-        )
+        reach_px, irregular = (2.6 * PX, 0.1) if rounds[k] else (0.6 * cells.a[k], 0.13)
+        where = patch(canvas, texture, shape, reach_px, irregular)
         if where is None:
             continue
         small = float(cells.b[k])
         if rounds[k]:
-            strength = 1.0 if stain == "CD8" else 0.55
-            _paint_round(canvas, where, small, look, strength if cells.positive[k] else 0.0, rng)
-        else:
-            od = _od(KINDS[cells.kind[k]], look) * vary[k]
-            paint_cytoplasm(canvas, where, 1.55, reach[k])
-            paint_nucleus(canvas, where, small, od, vesicular[k], 0.24, 0.5 if deep[k] else 1.0)
+            waiting.append((where, small, bool(cells.positive[k])))
+            continue
+        od = _od(KINDS[cells.kind[k]], look) * vary[k]
+        paint_cytoplasm(canvas, where, 1.55, reach[k])
+        paint_nucleus(canvas, where, small, od, vesicular[k], 0.24, 0.5 if deep[k] else 1.0)
+    # All clefts before any round cell: a cell's cleft must not wash out its neighbour's stain.
+    for where, small, _ in waiting:
+        if rng.random() < 0.25:
+            paint_halo(canvas, where, small, PX * float(rng.uniform(1.4, 2.4)), float(rng.uniform(0.3, 0.7)))
+    strength = 1.0 if stain == "CD8" else 0.55
+    for where, small, positive in waiting:
+        _paint_round(canvas, where, small, look, strength if positive else 0.0, rng)
 
 
 def _paint_round(
     canvas: Canvas, where: Patch, small: float, look: Look, strength: float, rng: np.random.Generator
 ) -> None:
     """A lymphocyte or leucocyte; its marker in membrane and cytoplasm where ``strength`` is above 0."""
-    if rng.random() < 0.25:
-        paint_halo(canvas, where, small, PX * float(rng.uniform(1.4, 2.4)), float(rng.uniform(0.3, 0.7)))
     od = look.lymphocyte_od * float(np.exp(rng.normal(0, 0.12)))
     if strength == 0:
         paint_nucleus(canvas, where, small, od, float(rng.uniform(0.05, 0.3)), 0.17)
         return
     paint_nucleus(canvas, where, small, 0.62 * od, float(rng.uniform(0.1, 0.4)), 0.17)
-    marker = strength * look.marker_od * float(np.exp(rng.normal(0, look.marker_spread)))
-    fill = float(np.clip(rng.normal(0.5, 0.22), 0.15, 1.0))
+    marker = strength * look.marker_od * float(np.exp(look.marker_spread * max(rng.normal(), -1.5)))
+    fill = float(np.clip(rng.normal(0.6, 0.2), 0.3, 1.0))
     paint_marker(canvas, where, small, PX * float(rng.uniform(0.8, 1.8)), marker, fill)
 
 
 def _od(name: str, look: Look) -> float:
     """Typical optical density of a nucleus of one kind."""
-    factors = {"stroma": 1.15, "endothelium": 1.15, "adipocyte": 1.15, "ghost": 0.3}
+    factors = {"stroma": 1.15, "endothelium": 1.15, "ghost": 0.3}
     return look.nucleus_od * factors.get(name, 1.0)
 
 

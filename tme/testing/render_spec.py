@@ -127,7 +127,7 @@ def draw_look(stain: str, rng: np.random.Generator) -> Look:
         cytoplasm_od=between(0.10, 0.18) if ihc else between(0.36, 0.7),
         collagen_od=between(0.06, 0.13) if ihc else between(0.45, 0.75),
         basophilia_od=between(0.04, 0.22) if ihc else between(0.1, 0.26),
-        marker_od=between(1.0, 1.9) if stain == "CD8" else between(0.85, 1.4),
+        marker_od=between(1.15, 2.0) if stain == "CD8" else between(0.85, 1.4),
         marker_spread=between(0.16, 0.3),
         haze_od=between(0.01, 0.07) if ihc else 0.0,
         nuclear_scale=between(0.9, 1.2),

@@ -197,7 +197,7 @@ def paint_vessel(
     fine = np.resize(texture.fine[cut_y : cut_y + shape[0], cut_x : cut_x + shape[1]], shape)
     gap = float(rng.choice([-1.7, -1.2, -0.7], p=[0.5, 0.35, 0.15]))
     strength = look.marker_od * float(np.exp(rng.normal(0, look.marker_spread)))
-    uneven = np.maximum(1 + 0.25 * coarse + 0.15 * fine, 0.2) * ramp(coarse, gap - 0.2, gap + 0.2)
+    uneven = np.maximum(1 + 0.32 * coarse + 0.22 * fine, 0.25) * ramp(coarse, gap - 0.2, gap + 0.2)
     grazed = rng.random() < 0.25 and vessel.kind in ("lengthwise", "capillary")
     within = float(rng.uniform(0.2, 0.45) if grazed else rng.uniform(0.0, 0.05))
     brown = strength * (wall * uneven + within * inner * np.maximum(0.6 + 0.6 * coarse, 0))

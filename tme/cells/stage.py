@@ -218,7 +218,8 @@ def _table(
     in_core = (x >= core.x0) & (x < core.x1) & (y >= core.y0) & (y < core.y1)
     keep = in_core | (depth > -margin)
     scale = mpp / info.mpp
-    outlines = shapely.transform(polygons[keep], lambda points: (points + (outer.x0, outer.y0)) * scale)
+    corner = np.array([outer.x0, outer.y0], np.float64)
+    outlines = shapely.transform(polygons[keep], lambda points: (points + corner) * scale)
     count = int(keep.sum())
     second = None if stain.kind == "he" else measures.second_od[keep]
     ring = None if stain.kind == "he" else measures.ring_od[keep]

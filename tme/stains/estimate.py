@@ -9,18 +9,19 @@ nothing.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tme.config import StainSettings
-from tme.slide.types import Slide
-from tme.stains.deconvolve import reference_profile, stain_od
+from tme.slide.types import RGB, Slide
+from tme.stains.deconvolve import FloatImage, channel_od, stain_od, stain_vectors
+from tme.stains.direction import haematoxylin_direction, hue_caution, stained
 from tme.stains.nuclear import nuclear_levels, nuclear_signal
-from tme.stains.sample import background_colour, read_sample
+from tme.stains.sample import background_caution, background_colour, read_sample
 from tme.stains.threshold import DabThreshold, dab_threshold
-from tme.stains.types import Stain, StainProfile
+from tme.stains.types import Stain, StainProfile, Vector
 from tme.tissue.types import TissueMask
 
 SAMPLE_MPP = 0.5
+EVERY = 4
 
 
 def estimate_profile(
@@ -48,38 +49,49 @@ def estimate_profile(
     mpp = slide.info.working_mpp(max(sample_mpp, slide.info.mpp))
     sample = read_sample(slide, tissue, mpp, settings.sample_windows, settings.seed)
     background = background_colour(slide, tissue, sample, settings.seed)
-    plain = reference_profile(stain, background)
-    densities = [stain_od(pixels, plain) for pixels in sample]
-    signals = [nuclear_signal(density, stain.kind, mpp) for density in densities]
+    densities = _stained_pixels(sample, background)
+    cautions = [hue_caution(stain, densities), background_caution(background)]
+    vectors = stain_vectors(*stain.vectors)
+    if stain.kind == "dab":
+        blue, found = haematoxylin_direction(densities, stain.vectors[0])
+        vectors = stain_vectors(blue, stain.vectors[1])
+        if not found:
+            cautions.append("hardly any counterstain: the reference direction of haematoxylin is used")
+    plain = StainProfile(stain.name, background, vectors)
+    stains = [stain_od(pixels, plain) for pixels in sample]
+    signals = [nuclear_signal(pair, stain.kind, mpp) for pair in stains]
     levels = nuclear_levels(signals)
-    threshold = _threshold(stain, settings, densities, signals, levels)
+    threshold = _threshold(stain, settings, stains, signals, levels, mpp)
     return StainProfile(
         stain=stain.name,
         background=background,
-        vectors=plain.vectors,
+        vectors=vectors,
         dab_threshold_od=threshold.value if threshold else None,
         threshold_source=threshold.source if threshold else "",
         threshold_note=threshold.note if threshold else "",
-        cautions=(),
+        cautions=tuple(caution for caution in cautions if caution),
         histogram=threshold.histogram if threshold else {},
         levels=levels,
     )
 
 
+def _stained_pixels(sample: list[RGB], background: Vector) -> FloatImage:
+    """(n, 3) channel densities of every fourth pixel of the sample that carries stain."""
+    parts = [stained(channel_od(pixels, background).reshape(-1, 3)[::EVERY]) for pixels in sample]
+    return np.concatenate(parts) if parts else np.zeros((0, 3), np.float32)
+
+
 def _threshold(
     stain: Stain,
     settings: StainSettings,
-    densities: list[NDArray[np.float32]],
-    signals: list[NDArray[np.float32]],
+    stains: list[FloatImage],
+    signals: list[FloatImage],
     levels: dict[str, float],
+    mpp: float,
 ) -> DabThreshold | None:
     if stain.kind != "dab":
         return None
-    dab = [
-        density[..., 1][signal > levels["nuclear"]]
-        for density, signal in zip(densities, signals, strict=True)
-    ]
-    found = dab_threshold(np.concatenate(dab) if dab else np.zeros(0, np.float32))
+    found = dab_threshold(stains, signals, levels, mpp)
     if settings.dab_threshold_od is not None:
         return DabThreshold(settings.dab_threshold_od, "config", "", found.histogram)
     return found

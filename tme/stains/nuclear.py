@@ -1,7 +1,8 @@
 """The one grey image nuclei stand out in, and its levels on a slide.
 
 In: optical densities of two stains. Out: the nuclear signal, and the cut between nuclei and the rest.
-On a DAB section nuclei are blue or brown, so both densities count; on H&E haematoxylin alone does.
+On H&E the signal is haematoxylin. On a DAB section nuclei are blue or brown and brown ones many times
+darker, so the sum s of both is squashed to s / (s + `SQUASH_OD`).
 """
 
 from __future__ import annotations
@@ -10,17 +11,22 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tme.stains.types import Stain, StainProfile
 from tme.units import um_to_px
 
-SMOOTH_UM = 0.5
+SMOOTH_UM = 0.4
 BINS = 256
-TOP_OD = 3.0
-LOWEST_CUT_OD = 0.08
-TISSUE_OD = 0.02
+TOP_OD = {"he": 1.5, "dab": 1.0}
+DAB_WEIGHT = 0.5
+SQUASH_OD = 0.3
+TISSUE_SIGNAL = 0.03
+LOWEST_NUCLEUS = 0.1
+TYPICAL = {"he": 0.45, "dab": 0.5}
+FEWEST_PIXELS = 100
 
 
 def nuclear_signal(density: NDArray[np.float32], kind: str, mpp: float) -> NDArray[np.float32]:
-    """Smoothed density in which nuclei are bright.
+    """Smoothed density in which nuclei are bright, cut off where darker says nothing more.
 
     Parameters
     ----------
@@ -33,28 +39,44 @@ def nuclear_signal(density: NDArray[np.float32], kind: str, mpp: float) -> NDArr
     Returns
     -------
     (H, W) float32
+        Optical density on H&E; squashed, 0-0.77, on DAB sections.
     """
     if kind == "dab":
-        signal = density[..., 0] + np.maximum(density[..., 1], 0)
+        signal = density[..., 0] + np.float32(DAB_WEIGHT) * np.maximum(density[..., 1], 0)
     else:
-        signal = np.ascontiguousarray(density[..., 0])
+        signal = density[..., 0].copy()
+    np.clip(signal, 0, TOP_OD[kind], out=signal)
+    if kind == "dab":
+        signal /= signal + np.float32(SQUASH_OD)
     return np.asarray(cv2.GaussianBlur(signal, (0, 0), um_to_px(SMOOTH_UM, mpp)), np.float32)
 
 
 def nuclear_levels(signals: list[NDArray[np.float32]]) -> dict[str, float]:
-    """Cut between nuclei and the rest (Otsu on the sample) and the medians on either side, OD."""
+    """Cut between nuclei and the rest (Otsu on the sample) and the medians on either side."""
     values = np.concatenate([signal.ravel() for signal in signals]) if signals else np.zeros(0, np.float32)
-    values = values[values > TISSUE_OD]
-    if not len(values):
-        return {"nuclear": LOWEST_CUT_OD, "background": 0.0, "nucleus": LOWEST_CUT_OD}
-    counts, edges = np.histogram(values, BINS, (0.0, TOP_OD))
-    cut = max(otsu(counts, edges), LOWEST_CUT_OD)
+    values = values[values > TISSUE_SIGNAL]
+    if len(values) < FEWEST_PIXELS:
+        return {"nuclear": LOWEST_NUCLEUS, "background": 0.0, "nucleus": LOWEST_NUCLEUS}
+    counts, edges = np.histogram(values, BINS, (0.0, max(TOP_OD.values())))
+    cut = otsu(counts, edges)
     dark, pale = values[values > cut], values[values <= cut]
+    nucleus = float(np.median(dark)) if len(dark) else cut
     return {
         "nuclear": round(cut, 6),
         "background": round(float(np.median(pale)), 6) if len(pale) else 0.0,
-        "nucleus": round(float(np.median(dark)), 6) if len(dark) else cut,
+        "nucleus": round(max(nucleus, LOWEST_NUCLEUS), 6),
     }
+
+
+def typical_nucleus(profile: StainProfile, stain: Stain) -> float:
+    """Nuclear signal of a typical nucleus of this slide; a guess where the profile was not measured."""
+    return profile.levels.get("nucleus", TYPICAL[stain.kind])
+
+
+def nucleus_od(profile: StainProfile, stain: Stain) -> float:
+    """`typical_nucleus` as optical density."""
+    signal = typical_nucleus(profile, stain)
+    return signal if stain.kind == "he" else SQUASH_OD * signal / (1 - signal)
 
 
 def otsu(counts: NDArray[np.int64], edges: NDArray[np.float64]) -> float:

@@ -22,6 +22,8 @@ GLASS_MARGIN_UM = 40.0
 GLASS_WINDOWS = 12
 BRIGHT_SHARE = 0.005
 DARKEST_GLASS = 170.0
+DARKEST_USUAL = 185.0
+MOST_COLOURED = 45.0
 WHITE = (245.0, 245.0, 245.0)
 
 
@@ -73,6 +75,13 @@ def background_colour(slide: Slide, tissue: TissueMask, sample: list[RGB], seed:
     if colour.max() < DARKEST_GLASS:
         return WHITE
     return float(colour[0]), float(colour[1]), float(colour[2])
+
+
+def background_caution(background: Vector) -> str:
+    """A sentence where the glass is darker or more coloured than any slide this was tried on."""
+    if min(background) < DARKEST_USUAL or max(background) - min(background) > MOST_COLOURED:
+        return "the background is darker or more coloured than on the slides this was validated on"
+    return ""
 
 
 def _glass_pixels(slide: Slide, tissue: TissueMask, seed: int) -> NDArray[np.uint8] | None:

@@ -31,14 +31,27 @@ class DabThreshold:
     histogram: dict[str, list[float]] = field(default_factory=dict)
 
 
-def dab_threshold(dab: NDArray[np.float32]) -> DabThreshold:
-    """Threshold from the DAB densities of nuclear pixels.
+def dab_threshold(
+    stains: list[NDArray[np.float32]],
+    signals: list[NDArray[np.float32]],
+    levels: dict[str, float],
+    mpp: float,
+) -> DabThreshold:
+    """Threshold from the DAB densities of nuclear pixels of the sample.
 
     Parameters
     ----------
-    dab : (n,) float32
-        DAB optical density.
+    stains : list of (h, w, 2) float32
+        Haematoxylin and DAB.
+    signals : list of (h, w) float32
+        Nuclear signal of the same windows.
+    levels : dict
+        `tme.stains.nuclear.nuclear_levels`.
+    mpp : float
+        µm/px of the sample.
     """
+    parts = [pair[..., 1][signal > levels["nuclear"]] for pair, signal in zip(stains, signals, strict=True)]
+    dab = np.concatenate(parts) if parts else np.zeros(0, np.float32)
     counts, edges = np.histogram(np.clip(dab, RANGE_OD[0], RANGE_OD[1] - 1e-6), BINS, RANGE_OD)
     histogram = {
         "edges": [round(float(edge), 4) for edge in edges],

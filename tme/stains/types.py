@@ -90,5 +90,9 @@ class StainProfile:
     def from_json(cls, value: dict[str, Any]) -> StainProfile:
         """Undo ``dataclasses.asdict`` after a trip through JSON, which knows no tuples."""
         vectors = tuple(tuple(vector) for vector in value["vectors"])
-        tuples = {"vectors": vectors, "background": tuple(value["background"]), "cautions": tuple(value["cautions"])}
+        tuples = {
+            "vectors": vectors,
+            "background": tuple(value["background"]),
+            "cautions": tuple(value["cautions"]),
+        }
         return cls(**{**value, **tuples})

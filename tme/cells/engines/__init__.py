@@ -60,6 +60,13 @@ class Segmenter(Protocol):
     licence: str
     needs_weights: bool
 
+    def missing(self) -> str:
+        """Why the engine cannot run here, in one sentence that says what to install; empty if it can.
+
+        Looks at what is installed only: weights are the settings' business.
+        """
+        ...
+
     def load(self, settings: CellSettings) -> Engine:
         """The engine with its weights.
 

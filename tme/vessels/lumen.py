@@ -29,7 +29,7 @@ RED_CELL_UM = 3.0
 CLOT_UM2 = 1200.0
 """Largest area of what floats."""
 LINED_SHARE = 0.45
-CALM_UM = 0.75
+CALM_UM = 0.5
 """Radius of the opening that parts a lumen from pale specks of the section around it."""
 HALO_UM = 48.0
 

@@ -34,7 +34,7 @@ class CohortSettings(Settings):
     timepoints: tuple[str, ...] = Field(
         ("baseline", "on_treatment"),
         min_length=1,
-        description="Time points in the order of treatment; a change is computed for every earlier-later pair.",
+        description="Time points in the order of treatment; every earlier-later pair is compared.",
     )
     synonyms: dict[str, str] = Field(
         default_factory=lambda: {

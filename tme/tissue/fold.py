@@ -17,8 +17,10 @@ from tme.tissue.runs import find_pieces
 from tme.units import mm2_to_um2, um2_to_px, um_to_px, um_to_whole_px
 
 RATIO = 1.6
+DARK = 1.3
+MIN_PLAIN = 0.8
 MIN_DENSITY = 0.25
-MAX_ANGLE_COS = 0.985
+MIN_COSINE = 0.985
 AROUND_UM = 150.0
 SMOOTH_UM = 12.0
 MIN_WIDTH_UM = 16.0
@@ -45,14 +47,35 @@ def find_folds(density: Sequence[Floats], share: Floats, mpp: float) -> Mask:
         µm/px of all.
     """
     near = [_average(plane, share, um_to_px(SMOOTH_UM, mpp)) for plane in density]
-    around = [_average(plane, share, um_to_px(AROUND_UM, mpp)) for plane in density]
+    around = _surroundings(density, share, mpp)
+    found = _bands(near, around, share, mpp)
+    # What is dark itself does not belong to the surroundings it is compared with; but where little
+    # else is left there is nothing to compare with.
+    plain = share * (_length(near) < DARK * _length(around))
+    enough = _weight(plain, mpp) >= MIN_PLAIN * _weight(share, mpp)
+    refined = _surroundings(density, plain, mpp)
+    around = [np.where(enough, better, first) for better, first in zip(refined, around, strict=True)]
+    found |= _bands(near, around, share, mpp)
+    return grown(found, um_to_whole_px(RIM_UM, mpp)) & (share > 0)
+
+
+def _bands(near: Sequence[Floats], around: Sequence[Floats], share: Floats, mpp: float) -> Mask:
     dot = near[0] * around[0] + near[1] * around[1] + near[2] * around[2]
     long, wide = _length(near), _length(around)
     found = (share > 0.5) & (long >= RATIO * wide) & (long >= MIN_DENSITY * np.float32(np.sqrt(3.0)))
-    found &= dot >= MAX_ANGLE_COS * long * wide
+    found &= dot >= MIN_COSINE * long * wide
     found = opened(found, um_to_whole_px(MIN_WIDTH_UM / 2, mpp))
     _keep_bands(found, mpp)
-    return grown(found, um_to_whole_px(RIM_UM, mpp)) & (share > 0)
+    return found
+
+
+def _surroundings(density: Sequence[Floats], share: Floats, mpp: float) -> list[Floats]:
+    return [_average(plane, share, um_to_px(AROUND_UM, mpp)) for plane in density]
+
+
+def _weight(share: Floats, mpp: float) -> Floats:
+    weight: Floats = cv2.GaussianBlur(share, (0, 0), um_to_px(AROUND_UM, mpp))
+    return weight
 
 
 def _average(plane: Floats, share: Floats, sigma: float) -> Floats:

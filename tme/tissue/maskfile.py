@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import cv2
+import imagecodecs
 import numpy as np
 
 from tme.errors import ArtefactError
@@ -27,8 +27,7 @@ def save_mask(path: Path, mask: TissueMask) -> dict[str, Any]:
         If the disk is full.
     """
     pixels = mask.artefacts | np.where(mask.tissue, np.uint8(TISSUE_BIT), np.uint8(0))
-    _, data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 6])
-    write_bytes(path, data.tobytes())
+    write_bytes(path, bytes(imagecodecs.png_encode(pixels, level=6)))
     return {
         "mpp": mask.mpp,
         "width_um": mask.width_um,
@@ -47,10 +46,11 @@ def load_mask(path: Path, header: dict[str, Any]) -> TissueMask:
     ArtefactError
         If the file is missing, not such a PNG, or the header lacks a value.
     """
-    pixels = None
-    if path.is_file():
-        pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None or pixels.dtype != np.uint8 or pixels.ndim != 2:
+    try:
+        pixels = imagecodecs.png_decode(path.read_bytes())
+    except (OSError, ValueError, RuntimeError) as error:
+        raise _unreadable(path, str(error)[:200] or "it is not a PNG") from error
+    if pixels.dtype != np.uint8 or pixels.ndim != 2:
         raise _unreadable(path, "it is not an 8-bit grey PNG")
     try:
         return TissueMask(

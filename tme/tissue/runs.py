@@ -42,7 +42,7 @@ class Pieces:
         """Area of each piece in pixels; ``rows`` (H,) and ``columns`` (W,) weigh partial pixels."""
         summed = np.concatenate([[0.0], np.cumsum(columns)])
         weight = rows[self.row] * (summed[self.stop] - summed[self.start])
-        return np.bincount(self.label, weight, minlength=self.count)
+        return np.bincount(self.label, weight, minlength=self.count).astype(np.float64)
 
     def sums(self, values: NDArray) -> NDArray[np.float64]:
         """Sum of an (H, W) array over each piece."""
@@ -52,7 +52,7 @@ class Pieces:
             runs = slice(first[row], first[row + 1])
             summed = np.concatenate([[0.0], np.cumsum(values[row], dtype=np.float64)])
             total[runs] = summed[self.stop[runs]] - summed[self.start[runs]]
-        return np.bincount(self.label, total, minlength=self.count)
+        return np.bincount(self.label, total, minlength=self.count).astype(np.float64)
 
     def touches_edge(self) -> NDArray[np.bool_]:
         """Whether each piece reaches the border of the image, (count,) bool."""

@@ -53,12 +53,14 @@ class TissueMask:
 
     def artefact(self, name: str) -> Mask:
         """(H, W) bool mask of one of `ARTEFACTS`."""
-        return (self.artefacts & (1 << ARTEFACTS.index(name))) != 0
+        found: Mask = (self.artefacts & (1 << ARTEFACTS.index(name))) != 0
+        return found
 
     @property
     def usable(self) -> Mask:
         """(H, W) bool: tissue without any artefact."""
-        return self.tissue & (self.artefacts == 0)
+        usable: Mask = self.tissue & (self.artefacts == 0)
+        return usable
 
     def coverage(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Share of each mask row (H,) and column (W,) that lies on the slide, 0-1."""

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tme.tissue.foreground import grown, opened
+from tme.tissue.morphology import Mask, grown, opened
 from tme.tissue.runs import find_pieces
 from tme.units import mm2_to_um2, um2_to_px, um_to_px, um_to_whole_px
 
@@ -27,7 +27,6 @@ MIN_WIDTH_UM = 96.0
 MIN_AREA_MM2 = 0.02
 MAX_NATIVE_MPP = 1.1
 
-Mask = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 
 
@@ -55,4 +54,4 @@ def find_blur(fine: Floats, middle: Floats, share: Floats, mpp: float) -> Mask:
     pieces.paint(found, areas < um2_to_px(mm2_to_um2(MIN_AREA_MM2), mpp), False)
     # Towards its border a blurred patch is averaged with what is sharp beside it.
     near = (known > 0) & (smooth <= np.log(RATIO_NEAR))
-    return found | (grown(found, 1) & near)
+    return np.asarray(found | (grown(found, 1) & near))

@@ -6,13 +6,16 @@ section lies on itself every colour is denser alike.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tme.tissue.foreground import grown, opened
+from tme.slide.types import RGB
+from tme.tissue.glass import Glass
+from tme.tissue.morphology import BAND_ROWS, Mask, even, grown, opened
 from tme.tissue.runs import find_pieces
 from tme.units import mm2_to_um2, um2_to_px, um_to_px, um_to_whole_px
 
@@ -30,43 +33,55 @@ MIN_SLENDER = 4.0
 MIN_AREA_MM2 = 0.008
 RIM_UM = 8.0
 
-Mask = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 
 
-def find_folds(density: Sequence[Floats], share: Floats, mpp: float) -> Mask:
+def find_folds(coarse: RGB, glass: Glass, share: Floats, mpp: float) -> Mask:
     """Folded tissue, (H, W) bool.
 
     Parameters
     ----------
-    density : three (H, W) float32
-        Optical density of red, green and blue.
+    coarse : (H, W, 3) uint8
+        Mean RGB at ``mpp``.
+    glass : Glass
     share : (H, W) float32
         Share of each pixel that is clear tissue.
     mpp : float
-        µm/px of all.
+        µm/px of both.
     """
+    plain, refined = np.zeros(share.shape, np.bool_), np.zeros(share.shape, np.bool_)
+    margin = math.ceil(8.0 * um_to_px(AROUND_UM, mpp)) + 1
+    for top in range(0, share.shape[0], BAND_ROWS):
+        start = max(top - margin, 0)
+        rows = slice(start, top + BAND_ROWS + margin)
+        density = glass.density(np.ascontiguousarray(coarse[rows]))
+        own = slice(top - start, top - start + BAND_ROWS)
+        first, second = _denser(density, share[rows], mpp)
+        plain[top : top + BAND_ROWS], refined[top : top + BAND_ROWS] = first[own], second[own]
+    found = _bands(plain, mpp) | _bands(refined, mpp)
+    return grown(found, um_to_whole_px(RIM_UM, mpp)) & (share > 0)
+
+
+def _denser(density: Sequence[Floats], share: Floats, mpp: float) -> tuple[Mask, Mask]:
+    """Pixels much denser than, and of the colour of, their surroundings: two views of those."""
     near = [_average(plane, share, um_to_px(SMOOTH_UM, mpp)) for plane in density]
     around = _surroundings(density, share, mpp)
-    found = _bands(near, around, share, mpp)
+    first = _stands_out(near, around, share)
     # What is dark itself does not belong to the surroundings it is compared with; but where little
     # else is left there is nothing to compare with.
     plain = share * (_length(near) < DARK * _length(around))
     enough = _weight(plain, mpp) >= MIN_PLAIN * _weight(share, mpp)
     refined = _surroundings(density, plain, mpp)
-    around = [np.where(enough, better, first) for better, first in zip(refined, around, strict=True)]
-    found |= _bands(near, around, share, mpp)
-    return grown(found, um_to_whole_px(RIM_UM, mpp)) & (share > 0)
+    around = [np.where(enough, better, old) for better, old in zip(refined, around, strict=True)]
+    return first, _stands_out(near, around, share)
 
 
-def _bands(near: Sequence[Floats], around: Sequence[Floats], share: Floats, mpp: float) -> Mask:
+def _stands_out(near: Sequence[Floats], around: Sequence[Floats], share: Floats) -> Mask:
     dot = near[0] * around[0] + near[1] * around[1] + near[2] * around[2]
     long, wide = _length(near), _length(around)
     found = (share > 0.5) & (long >= RATIO * wide) & (long >= MIN_DENSITY * np.float32(np.sqrt(3.0)))
     found &= dot >= MIN_COSINE * long * wide
-    found = opened(found, um_to_whole_px(MIN_WIDTH_UM / 2, mpp))
-    _keep_bands(found, mpp)
-    return found
+    return np.asarray(found)
 
 
 def _surroundings(density: Sequence[Floats], share: Floats, mpp: float) -> list[Floats]:
@@ -86,17 +101,21 @@ def _average(plane: Floats, share: Floats, sigma: float) -> Floats:
 
 def _length(planes: Sequence[Floats]) -> Floats:
     red, green, blue = planes
-    return np.sqrt(red * red + green * green + blue * blue)
+    return np.asarray(np.sqrt(red * red + green * green + blue * blue))
 
 
-def _keep_bands(found: Mask, mpp: float) -> None:
-    """Drop, in place, what is not long and narrow."""
+def _bands(dense: Mask, mpp: float) -> Mask:
+    """What is long and narrow."""
+    found = opened(dense, um_to_whole_px(MIN_WIDTH_UM / 2, mpp))
+    if not found.any():
+        return found
     depth = cv2.distanceTransform(found.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     pieces = find_pieces(found, diagonal=True)
-    areas = pieces.areas(np.ones(found.shape[0]), np.ones(found.shape[1]))
+    areas = pieces.areas(*even(found.shape))
     # The mean depth of a band is a quarter of its width.
     width = 4.0 * pieces.sums(depth) / np.maximum(areas, 1.0)
     length = areas / np.maximum(width, 1.0)
     band = (areas >= um2_to_px(mm2_to_um2(MIN_AREA_MM2), mpp)) & (width <= um_to_px(MAX_WIDTH_UM, mpp))
     band &= (length >= um_to_px(MIN_LENGTH_UM, mpp)) & (length >= MIN_SLENDER * width)
     pieces.paint(found, ~band, False)
+    return found

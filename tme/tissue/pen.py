@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tme.slide.types import RGB
-from tme.tissue.foreground import close, grown, opened
 from tme.tissue.glass import Glass, extremes
+from tme.tissue.morphology import BAND_ROWS, Mask, close, even, grow, grown, opened
 from tme.tissue.runs import find_pieces
 from tme.units import mm2_to_um2, um2_to_px, um_to_whole_px
 
@@ -24,13 +24,14 @@ PALEST_UM = 40.0
 STROKE_UM = 32.0
 CORE_MM2 = 0.01
 HALO_UM = 240.0
-RIM_UM = 24.0
 HALO_SHARE = 0.3
+RIM_UM = 24.0
 BRIDGE_UM = 64.0
 SURROUNDED = 0.8
+STEPS_PER_OD = 100.0
 
-Mask = NDArray[np.bool_]
 Floats = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
 
 
 def find_pen(coarse: RGB, glass: Glass, mpp: float) -> Mask:
@@ -44,14 +45,15 @@ def find_pen(coarse: RGB, glass: Glass, mpp: float) -> Mask:
     mpp : float
         µm/px of ``coarse``.
     """
-    density = [cv2.blur(plane, (3, 3)) for plane in glass.density(coarse)]
-    side = 2 * um_to_whole_px(PALEST_UM / 2, mpp) + 1
-    palest = [cv2.erode(plane, np.ones((side, side), np.uint8)) for plane in density]
-    mean = (density[0] + density[1] + density[2]) / np.float32(3.0)
+    reach = um_to_whole_px(PALEST_UM / 2, mpp)
+    bits, density = _colours(coarse, glass, reach)
     found = np.zeros(coarse.shape[:2], np.bool_)
-    for colour in (_green, _blue, _red, _black):
-        core = grown(colour(palest, True), side // 2)
-        found |= _strokes(core, colour(density, False), mean, mpp)
+    for number in range(len(_RULES)):
+        core = (bits & (1 << number)) != 0
+        if core.any():
+            grow(core, reach)
+            halo = (bits & (16 << number)) != 0
+            found |= _strokes(core, halo, density, mpp)
     return found
 
 
@@ -76,24 +78,45 @@ def tissue_under_pen(tissue: Mask, pen: Mask, rough: Mask, mpp: float) -> Mask:
     found = clear | (rough & tissue & pen)
     found |= close(found, um_to_whole_px(BRIDGE_UM / 2, mpp)) & pen
     gaps = find_pieces(~found, diagonal=False)
-    areas = gaps.areas(np.ones(pen.shape[0]), np.ones(pen.shape[1]))
-    gaps.paint(found, (gaps.sums(pen) >= SURROUNDED * areas) & ~gaps.touches_edge(), True)
+    share = gaps.sums(pen) / np.maximum(gaps.areas(*even(pen.shape)), 1.0)
+    gaps.paint(found, (share >= SURROUNDED) & ~gaps.touches_edge(), True)
     return found
 
 
-def _strokes(core: Mask, halo: Mask, density: Floats, mpp: float) -> Mask:
+def _colours(coarse: RGB, glass: Glass, reach: int) -> tuple[Bytes, Bytes]:
+    """Bits of the four colours (core, then halo) and mean density in hundredths, band by band."""
+    bits = np.zeros(coarse.shape[:2], np.uint8)
+    density = np.zeros(coarse.shape[:2], np.uint8)
+    margin, side = reach + 1, 2 * reach + 1
+    for top in range(0, coarse.shape[0], BAND_ROWS):
+        start = max(top - margin, 0)
+        part = glass.density(np.ascontiguousarray(coarse[start : top + BAND_ROWS + margin]))
+        smooth = [cv2.blur(plane, (3, 3)) for plane in part]
+        palest = [cv2.erode(plane, np.ones((side, side), np.uint8)) for plane in smooth]
+        here = np.zeros(smooth[0].shape, np.uint8)
+        for number, rule in enumerate(_RULES):
+            here |= rule(palest, True).view(np.uint8) << np.uint8(number)
+            here |= rule(smooth, False).view(np.uint8) << np.uint8(4 + number)
+        mean = np.minimum(sum(smooth) * np.float32(STEPS_PER_OD / 3.0), np.float32(255.0))
+        own = slice(top - start, top - start + BAND_ROWS)
+        bits[top : top + BAND_ROWS] = here[own]
+        density[top : top + BAND_ROWS] = mean[own]
+    return bits, density
+
+
+def _strokes(core: Mask, halo: Mask, density: Bytes, mpp: float) -> Mask:
     """Wide, large cores, grown into the halo that hangs together with them within a distance."""
     core = opened(core, um_to_whole_px(STROKE_UM / 2, mpp))
     pieces = find_pieces(core, diagonal=True)
-    ones = np.ones(core.shape[0]), np.ones(core.shape[1])
-    pieces.paint(core, pieces.areas(*ones) < um2_to_px(mm2_to_um2(CORE_MM2), mpp), False)
+    pieces.paint(core, pieces.areas(*even(core.shape)) < um2_to_px(mm2_to_um2(CORE_MM2), mpp), False)
     if not core.any():
         return core
     halo &= density >= HALO_SHARE * float(np.median(density[core]))
     reach = (halo | core) & grown(core, um_to_whole_px(HALO_UM, mpp))
     linked = find_pieces(reach, diagonal=True)
     linked.paint(reach, linked.sums(core) == 0, False)
-    return grown(reach, um_to_whole_px(RIM_UM / 2, mpp))
+    grow(reach, um_to_whole_px(RIM_UM / 2, mpp))
+    return reach
 
 
 def _green(density: Sequence[Floats], strong: bool) -> Mask:
@@ -124,4 +147,7 @@ def _black(density: Sequence[Floats], strong: bool) -> Mask:
 
 
 def _all(*conditions: Mask) -> Mask:
-    return np.logical_and.reduce(conditions)
+    return np.asarray(np.logical_and.reduce(conditions))
+
+
+_RULES = (_green, _blue, _red, _black)

@@ -87,7 +87,9 @@ class Scan:
     raster : Raster
     evidence : (H, W) uint8
         Evidence of tissue in units of 1/400 OD; about 0-4 on clean glass.
-    black : (H, W) bool
+    strongest : (ceil(H/2), ceil(W/2)) uint8
+        Largest evidence within each pixel of twice the mask's µm/px.
+    black : (ceil(H/2), ceil(W/2)) bool
         Pixels without any light: a scanner's border.
     coarse : (ceil(H/2), ceil(W/2), 3) uint8
         Mean RGB at twice the mask's µm/px.
@@ -97,6 +99,7 @@ class Scan:
 
     raster: Raster
     evidence: Bytes
+    strongest: Bytes
     black: NDArray[np.bool_]
     coarse: RGB
     fine: Floats
@@ -136,7 +139,8 @@ def scan_slide(slide: Slide, raster: Raster, glass: Glass) -> Scan:
     scan = Scan(
         raster,
         np.zeros(raster.shape(1), np.uint8),
-        np.zeros(raster.shape(1), np.bool_),
+        np.zeros(raster.shape(COARSE), np.uint8),
+        np.zeros(raster.shape(COARSE), np.bool_),
         np.zeros((*raster.shape(COARSE), 3), np.uint8),
         np.zeros(raster.shape(TEXTURE), np.float32),
         np.zeros(raster.shape(TEXTURE), np.float32),
@@ -187,10 +191,11 @@ def _store(scan: Scan, glass: Glass, pixels: RGB, core: Box, y0: int, x0: int) -
     _put(scan.fine, fine[inner], y0, x0, factor * TEXTURE)
     _put(scan.middle, middle[inner], y0, x0, factor * TEXTURE)
     evidence = _evidence(density, mean, glass.noise)[inner]
-    _put(scan.evidence, np.minimum(evidence * EVIDENCE_PER_OD, 255.0), y0, x0, factor)
+    small = _put(scan.evidence, np.minimum(evidence * EVIDENCE_PER_OD, 255.0), y0, x0, factor)
+    _put_largest(scan.strongest, small, y0 // factor, x0 // factor)
     _put(scan.coarse, pixels[inner], y0, x0, factor * COARSE)
     dark = (extremes(cv2.split(pixels[inner]))[1] <= BLACK_LEVEL).astype(np.float32)
-    _put(scan.black, dark, y0, x0, factor)
+    _put(scan.black, dark, y0, x0, factor * COARSE)
 
 
 def _evidence(density: tuple[Floats, Floats, Floats], mean: Floats, noise: float) -> Floats:
@@ -213,17 +218,34 @@ def _bands_of_detail(mean: Floats, mpp: float) -> tuple[Floats, Floats]:
     return fine, middle
 
 
-def _put(target: NDArray, values: NDArray, y0: int, x0: int, step: int) -> None:
-    """Write means over ``step`` x ``step`` read pixels into a map; the slide's edge is continued."""
+def _put(target: NDArray, values: NDArray, y0: int, x0: int, step: int) -> NDArray:
+    """Write means over ``step`` x ``step`` read pixels into a map, and return what was written."""
+    values = _padded(values, step)
     height, width = values.shape[:2]
-    rows, columns = -(-height // step), -(-width // step)
-    below, right = rows * step - height, columns * step - width
-    if below or right:
-        values = cv2.copyMakeBorder(values, 0, below, 0, right, cv2.BORDER_REPLICATE)
-    small = cv2.resize(values, (columns, rows), interpolation=cv2.INTER_AREA) if step > 1 else values
-    y, x = y0 // step, x0 // step
+    size = (width // step, height // step)
+    small = cv2.resize(values, size, interpolation=cv2.INTER_AREA) if step > 1 else values
     if target.dtype == np.bool_:
         small = small >= 0.5
     elif target.dtype == np.uint8 and small.dtype != np.uint8:
         small = np.floor(small + np.float32(0.5))
-    target[y : y + rows, x : x + columns] = small
+    y, x = y0 // step, x0 // step
+    written = target[y : y + size[1], x : x + size[0]]
+    written[...] = small
+    return written
+
+
+def _put_largest(target: Bytes, values: Bytes, y0: int, x0: int) -> None:
+    """Write the largest of each 2 x 2 values into a map."""
+    values = _padded(values, COARSE)
+    above = cv2.max(values[0::2], values[1::2])
+    largest = cv2.max(above[:, 0::2], above[:, 1::2])
+    y, x = y0 // COARSE, x0 // COARSE
+    target[y : y + largest.shape[0], x : x + largest.shape[1]] = largest
+
+
+def _padded(values: NDArray, step: int) -> NDArray:
+    """Rows and columns to a multiple of ``step``; the slide's edge is continued."""
+    below, right = -values.shape[0] % step, -values.shape[1] % step
+    if not (below or right):
+        return values
+    return np.asarray(cv2.copyMakeBorder(values, 0, below, 0, right, cv2.BORDER_REPLICATE))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from tme.tissue.foreground import close, grown, opened
+from tme.tissue.morphology import close, grown, opened
 from tme.tissue.runs import find_pieces
 
 MASKS = st.tuples(st.integers(1, 14), st.integers(1, 14)).flatmap(lambda shape: arrays(np.bool_, shape))
@@ -52,7 +52,7 @@ def test_partial_rows_and_columns_weigh_less() -> None:
 def test_growth_in_bands_is_growth_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     mask = np.random.default_rng(0).random((90, 70)) < 0.03
     whole = grown(mask, 6), grown(~mask, -4), close(mask, 5), opened(~mask, 3)
-    monkeypatch.setattr("tme.tissue.foreground.BAND_ROWS", 16)
+    monkeypatch.setattr("tme.tissue.morphology.BAND_ROWS", 16)
     bands = grown(mask, 6), grown(~mask, -4), close(mask, 5), opened(~mask, 3)
     for one, other in zip(whole, bands, strict=True):
         np.testing.assert_array_equal(one, other)

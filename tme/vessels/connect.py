@@ -50,15 +50,15 @@ class Pieces:
 
 def label_pieces(mask: Bits) -> Pieces:
     """Label the 8-connected pieces of an (H, W) bool mask."""
-    _, raw = cv2.connectedComponents(mask.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
+    count, raw = cv2.connectedComponents(mask.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
     pixels = np.flatnonzero(mask)
-    found, first, inverse = np.unique(raw.ravel()[pixels], return_index=True, return_inverse=True)
-    rank = np.empty(len(found), np.int64)
-    rank[np.argsort(first, kind="stable")] = np.arange(1, len(found) + 1)
-    label_of = rank[inverse]
-    labels = np.zeros(mask.shape, np.int32)
-    labels.ravel()[pixels] = label_of
-    return Pieces(labels, len(found), pixels, label_of)
+    found = raw.ravel()[pixels]
+    first = np.zeros(count, np.int64)
+    # The last assignment to an index is the one that stays: the first pixel, from behind.
+    first[found[::-1]] = pixels[::-1]
+    rank = np.zeros(count, np.int32)
+    rank[1 + np.argsort(first[1:], kind="stable")] = np.arange(1, count)
+    return Pieces(rank[np.asarray(raw)], count - 1, pixels, rank[found].astype(np.int64))
 
 
 @dataclass

@@ -29,7 +29,6 @@ from tme.vessels.morphology import (
     widened,
     without_holes,
 )
-from tme.vessels.shape import filled_hull
 
 SMALL_HOLE_UM = 12.0
 """Equivalent diameter up to which an enclosed hole is filled whatever it holds."""
@@ -42,8 +41,6 @@ WIDE_GAP_UM = 12.0
 """Widest gap in a wall."""
 WIDER_THAN_GAP = 0.8
 """Half width of a lumen over half the gap that was sealed; the bay between two vessels is narrower."""
-SOLID_SHARE = 0.95
-"""Share of its convex hull from which an object has no gap left to seal."""
 CONTACT_UM = 2.0
 """Reach within which endothelium lines a rim."""
 
@@ -98,7 +95,7 @@ def fill_vessel(
     mpp : float
     """
     reach = join_radius(settings, mpp)
-    lumen = sealed_lumens(stained, lined & ~stained, around, (0, max(1, reach // 2), reach), settings, mpp)
+    lumen = sealed_lumens(stained, lined & ~stained, around, (max(1, reach // 2), reach), settings, mpp)
     outline = closed((stained | lumen).view(np.uint8), reach)
     small = np.pi / 4 * um_to_px(SMALL_HOLE_UM, mpp) ** 2
     for place, hole, area in pieces(without_holes(outline) - outline):
@@ -129,29 +126,45 @@ def sealed_lumens(
     settings: VesselSettings,
     mpp: float,
 ) -> Bits:
-    """What walls enclose when gaps up to twice each radius are sealed, in turn; (H, W) bool.
+    """What walls enclose as they are, and when gaps up to twice each radius are sealed in turn.
 
     Narrow gaps come first: a wide sealing would swallow a slit before it is seen to be a lumen.
     """
     lumen = known.copy()
-    contact = um_to_whole_px(CONTACT_UM, mpp)
-    least = np.pi / 4 * um_to_px(settings.min_lumen_um, mpp) ** 2
-    reach = join_radius(settings, mpp)
-    hull_px = np.count_nonzero(filled_hull(stained | known))
-    for radius in radii:
-        whole = (stained | lumen).view(np.uint8)
-        if radius and np.count_nonzero(without_holes(whole)) >= SOLID_SHARE * hull_px:
-            break
-        inner = sealed(whole, radius) & (1 - whole)
-        if radius:
-            inner = opened(inner, 1)
-        near = widened(whole, contact)
-        for place, hole, area in pieces(inner, least):
-            if radius > reach and _half_width(hole) < WIDER_THAN_GAP * radius:
-                continue
-            if is_lumen(place, hole, area, around, settings, mpp) and _lined(place, hole, near):
-                lumen[place][hole] = True
+    _add_lumens(lumen, stained, 0, around, settings, mpp)
+    least = _least_lumen_px(settings, mpp)
+    # Most walls have no gap: one look at the widest sealing says whether there is anything to find.
+    whole = (stained | lumen).view(np.uint8)
+    if any(True for _ in pieces(_enclosed(whole, radii[-1]), least)):
+        for radius in radii:
+            _add_lumens(lumen, stained, radius, around, settings, mpp)
     return lumen
+
+
+def _add_lumens(
+    lumen: Bits, stained: Bits, radius: int, around: Surroundings, settings: VesselSettings, mpp: float
+) -> None:
+    """Add to ``lumen`` what one sealing encloses."""
+    reach, contact = join_radius(settings, mpp), um_to_whole_px(CONTACT_UM, mpp)
+    whole = (stained | lumen).view(np.uint8)
+    near: Bytes | None = None
+    for place, hole, area in pieces(_enclosed(whole, radius), _least_lumen_px(settings, mpp)):
+        if radius > reach and _half_width(hole) < WIDER_THAN_GAP * radius:
+            continue
+        if not is_lumen(place, hole, area, around, settings, mpp):
+            continue
+        near = widened(whole, contact) if near is None else near
+        if _lined(place, hole, near):
+            lumen[place][hole] = True
+
+
+def _enclosed(whole: Bytes, radius: int) -> Bytes:
+    inner = sealed(whole, radius) & (1 - whole)
+    return opened(inner, 1) if radius else inner
+
+
+def _least_lumen_px(settings: VesselSettings, mpp: float) -> float:
+    return float(np.pi / 4 * um_to_px(settings.min_lumen_um, mpp) ** 2)
 
 
 def is_lumen(

@@ -28,10 +28,12 @@ GREY_STEPS = 400.0
 """The same for the mean of the channels, which is only asked how little it is."""
 SMOOTH_UM = 0.4
 """Standard deviation of the smoothing, far below the width of a wall."""
-HAZE_UM = 24.0
-"""Half width of the square over which background staining is averaged."""
+AROUND_UM = 24.0
+"""Half width of the square a pixel is compared with."""
+GLASS_OD = 0.02
+"""Mean density of the channels below which a pixel is no part of the section in that square."""
 LEAST_SECTION = 0.1
-"""Share of that square below which there is too little section to speak of background."""
+"""Share of that square below which there is too little section to compare with."""
 HAZE_CAP = 1.5
 """Thresholds at which a pixel's part in the background is cut, so that vessels are not background."""
 WALL_UM = 1.0
@@ -39,14 +41,14 @@ WALL_UM = 1.0
 WALL_SHARE = 0.4
 SEED_CONTRAST = 0.6
 """Thresholds a seed must rise above the background staining."""
-PALE_SHARE = 0.25
-"""Share of the section's own density (`StainProfile.levels`) below which a pixel is empty."""
+PALE_SHARE = 0.4
+"""Share of the density of the section around it below which a pixel is empty."""
 PALE_OD = 0.03
-"""Mean optical density of the channels below which it is where the section's is unknown."""
-DARK_RATIO = 2.0
-"""Multiple of the section's own density above which haematoxylin is a nucleus at the latest."""
-DARK_OD = 0.25
-"""Haematoxylin density above which it is where neither is known."""
+"""Density below which it is where there is no section around it."""
+DARK_RATIO = 1.6
+"""Multiple of the haematoxylin of the section around it above which a pixel is a nucleus."""
+DARK_OD = 0.15
+"""Least haematoxylin of a nucleus."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +64,7 @@ class StainMasks:
     pale : (H, W) bool
         Empty pixels: lumen, glass, fat.
     dark : (H, W) bool
-        Nuclei: as much haematoxylin as on the slide's nuclei.
+        Nuclei: much more haematoxylin than the section around them.
     dab : (H, W) uint8
         DAB optical density, smoothed, in 1/100.
     """
@@ -76,7 +78,7 @@ class StainMasks:
 
 def halo_px(mpp: float) -> int:
     """Pixels of halo within which every operator of `stain_masks` ends."""
-    reach_um = HAZE_UM + WALL_UM + 6 * SMOOTH_UM
+    reach_um = AROUND_UM + WALL_UM + 6 * SMOOTH_UM
     return um_to_whole_px(reach_um, mpp) + 4
 
 
@@ -96,36 +98,55 @@ def stain_masks(
     mpp : float
         µm/px of ``rgb``.
     """
-    density = channel_od(rgb, profile.background)
-    core = (slice(halo, rgb.shape[0] - halo), slice(halo, rgb.shape[1] - halo))
-    planes = cv2.split(_levels(density, profile, mpp))
+    planes = cv2.split(_levels(channel_od(rgb, profile.background), profile, mpp))
     haematoxylin, dab, grey = (np.asarray(plane, np.uint8) for plane in planes)
-    pale = grey[core] < _pale_od(profile) * GREY_STEPS
-    dark = haematoxylin[core] > _dark_od(profile) * OD_STEPS
+    core = (slice(halo, rgb.shape[0] - halo), slice(halo, rgb.shape[1] - halo))
+    around = Around(grey >= GLASS_OD * GREY_STEPS, mpp)
+    pale = grey[core] < around.pale_cut(grey)[core]
+    dark = haematoxylin[core] > np.maximum(DARK_RATIO * around.mean(haematoxylin)[core], DARK_OD * OD_STEPS)
     threshold = (profile.dab_threshold_od or 0.0) * OD_STEPS
     if not threshold or dab.max() < threshold:
         nothing = np.zeros(pale.shape, bool)
         return StainMasks(nothing, nothing, pale, dark, dab[core])
-    haze = _haze(dab, grey >= _pale_od(profile) * GREY_STEPS, threshold, mpp)
+    haze = around.mean(np.minimum(dab, np.uint8(min(255, round(HAZE_CAP * threshold)))))[core]
     reach = 2 * um_to_whole_px(WALL_UM, mpp) + 1
-    wall = cv2.dilate(dab, np.ones((reach, reach), np.uint8))[core] - haze[core]
-    rise = dab[core] - haze[core]
+    wall = cv2.dilate(dab, np.ones((reach, reach), np.uint8))[core] - haze
+    rise = dab[core] - haze
     stained = (rise >= settings.grow * threshold) & (rise >= WALL_SHARE * wall)
     seed = stained & (dab[core] >= threshold) & (rise >= SEED_CONTRAST * threshold)
     return StainMasks(stained, seed, pale, dark, dab[core])
 
 
-def _pale_od(profile: StainProfile) -> float:
-    return PALE_SHARE * profile.levels.get("background", 0.0) or PALE_OD
+class Around:
+    """Means over the part of the square around each pixel that is section: glass does not dilute them.
 
+    Parameters
+    ----------
+    section : (H, W) bool
+    mpp : float
+    """
 
-def _dark_od(profile: StainProfile) -> float:
-    known = [
-        level
-        for level in (profile.levels.get("nuclear", 0.0), DARK_RATIO * profile.levels.get("background", 0.0))
-        if level > 0
-    ]
-    return min(known, default=DARK_OD)
+    def __init__(self, section: Bits, mpp: float) -> None:
+        self._section = section.view(np.uint8)
+        self._side = 2 * um_to_whole_px(AROUND_UM, mpp) + 1
+        self._count = self._sum(self._section)
+        self._least = np.float32(LEAST_SECTION * self._side**2)
+
+    def _sum(self, values: Levels) -> NDArray[np.float32]:
+        # Sums of whole numbers are exact, wherever the window lies.
+        side = (self._side, self._side)
+        return np.asarray(cv2.boxFilter(values, cv2.CV_32S, side, normalize=False), np.float32)
+
+    def mean(self, values: Levels) -> NDArray[np.float32]:
+        """Mean of (H, W) levels; falls to 0 where there is hardly any section."""
+        total = self._sum(values * self._section)
+        return np.asarray(total / np.maximum(self._count, self._least), np.float32)
+
+    def pale_cut(self, grey: Levels) -> NDArray[np.float32]:
+        """Level of ``grey`` below which a pixel is empty."""
+        cut = np.float32(PALE_SHARE) * self.mean(grey)
+        cut[self._count < self._least] = PALE_OD * GREY_STEPS
+        return cut
 
 
 def _levels(density: NDArray[np.float32], profile: StainProfile, mpp: float) -> Levels:
@@ -138,13 +159,3 @@ def _levels(density: NDArray[np.float32], profile: StainProfile, mpp: float) -> 
     np.clip(whole, 0, 255, out=whole)
     whole = whole.astype(np.uint8)
     return np.asarray(cv2.GaussianBlur(whole, (0, 0), um_to_px(SMOOTH_UM, mpp)), np.uint8)
-
-
-def _haze(dab: Levels, section: Bits, threshold: float, mpp: float) -> NDArray[np.float32]:
-    """Mean DAB level of the section around each pixel; glass and lumens do not dilute it."""
-    side = 2 * um_to_whole_px(HAZE_UM, mpp) + 1
-    capped = np.minimum(dab, np.uint8(min(255, round(HAZE_CAP * threshold)))) * section
-    total = cv2.boxFilter(capped, cv2.CV_32S, (side, side), normalize=False)
-    count = cv2.boxFilter(section.view(np.uint8), cv2.CV_32S, (side, side), normalize=False)
-    least = np.float32(LEAST_SECTION * side * side)
-    return np.asarray(total / np.maximum(np.asarray(count, np.float32), least), np.float32)

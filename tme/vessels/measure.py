@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tme.config import VesselSettings
 from tme.units import px_to_um, px_to_um2
-from tme.vessels.fill import fill_vessel, join_radius
+from tme.vessels.fill import Surroundings, fill_vessel, join_radius
 from tme.vessels.group import Group, Picture, picture
 from tme.vessels.judge import Evidence, is_vessel, vessel_score
 from tme.vessels.mask import OD_STEPS
@@ -40,6 +40,7 @@ def measure_vessel(
     around = shown.surroundings(pale, dark)
     filled = fill_vessel(shown.stained, shown.lumen, around, settings, coarse)
     shape = measure_shape(filled.outline)
+    dark_share, pale_share = _shares(filled.outline, around)
     evidence = Evidence(
         area_um2=max(px_to_um2(shape.area, coarse), px_to_um2(shown.stained_px, mpp)),
         endothelium_um2=px_to_um2(shown.stained_px, mpp),
@@ -48,8 +49,8 @@ def measure_vessel(
         max_feret_um=px_to_um(shape.max_feret, coarse),
         solidity=shape.solidity,
         contrast=group.density / (OD_STEPS * shown.stained_px * threshold_od),
-        dark_share=_hull_share(filled.outline, around.dark),
-        pale_share=_hull_share(filled.outline, around.pale),
+        dark_share=dark_share,
+        pale_share=pale_share,
     )
     if not is_vessel(evidence, settings):
         return None
@@ -72,7 +73,8 @@ def _row(
     )
 
 
-def _hull_share(outline: Bits, what: Bits) -> float:
-    """Share of the object's convex hull that is ``what``."""
+def _shares(outline: Bits, around: Surroundings) -> tuple[float, float]:
+    """Shares of the object's convex hull that are nuclei, and empty."""
     hull = filled_hull(outline)
-    return float(np.count_nonzero(hull & what) / np.count_nonzero(hull))
+    area = np.count_nonzero(hull)
+    return np.count_nonzero(hull & around.dark) / area, np.count_nonzero(hull & around.pale) / area

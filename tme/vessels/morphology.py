@@ -6,6 +6,7 @@ Discs are those of all pixels within a radius. Outside the image there is nothin
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ Place = tuple[slice, slice]
 _SQUARE = np.ones((3, 3), np.uint8)
 
 
+@lru_cache(maxsize=64)
 def disc(radius: int) -> Bytes:
     """Structuring element of all pixels within ``radius`` of the middle one."""
     axis = np.arange(-radius, radius + 1)

@@ -6,7 +6,6 @@ pixel edges; areas are pixel counts.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -14,12 +13,12 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
-from skimage.measure import find_contours
 
 Bits = NDArray[np.bool_]
 Points = NDArray[np.float64]
 
 SIMPLIFY_PX = 0.25
+_CORNERS = np.array([[0, 0], [1, 0], [0, 1], [1, 1]])
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ def measure_shape(mask: Bits) -> Shape:
         min_feret=min_feret,
         max_feret=max_feret,
         eccentricity=_eccentricity(moments),
-        solidity=min(1.0, area / _polygon_area(hull)),
+        solidity=min(1.0, area / cv2.contourArea(hull.astype(np.float32))),
     )
 
 
@@ -69,26 +68,24 @@ def crofton_perimeter(mask: Bits) -> float:
 
 def convex_hull(mask: Bits) -> Points:
     """Corners of the convex hull of the object's pixels (their edges, not their centres); (n, 2) x, y."""
-    contours, _ = cv2.findContours(mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    rim = np.concatenate([contour.reshape(-1, 2) for contour in contours])
-    corners = (rim[:, None, :] + np.array([[0, 0], [1, 0], [0, 1], [1, 1]])).reshape(-1, 2)
+    rim = np.concatenate(_contours(mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE))
+    corners = (rim[:, None, :] + _CORNERS).reshape(-1, 2)
     return np.asarray(cv2.convexHull(corners.astype(np.int32)).reshape(-1, 2), np.float64)
 
 
 def filled_hull(mask: Bits) -> Bits:
     """(H, W) bool: pixels inside the convex hull of the object's pixel centres."""
-    contours, _ = cv2.findContours(mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    rim = np.concatenate(_contours(mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE))
     hull = np.zeros(mask.shape, np.uint8)
-    cv2.fillConvexPoly(hull, cv2.convexHull(np.concatenate(contours)), 1)
+    cv2.fillConvexPoly(hull, cv2.convexHull(rim), (1,))
     return hull.view(bool)
 
 
 def ferets(hull: Points) -> tuple[float, float]:
     """Least and greatest calliper width of a convex polygon: rotating callipers over its edges."""
-    edges = np.roll(hull, -1, axis=0) - hull
-    lengths = np.hypot(edges[:, 0], edges[:, 1])
-    normals = np.stack([-edges[:, 1], edges[:, 0]], axis=1)[lengths > 0] / lengths[lengths > 0, None]
-    along = hull @ normals.T
+    edges = hull[np.arange(len(hull)) - 1] - hull
+    normals = np.stack([-edges[:, 1], edges[:, 0]]) / np.hypot(edges[:, 0], edges[:, 1])
+    along = hull @ normals
     least = float((along.max(axis=0) - along.min(axis=0)).min())
     apart = hull[:, None, :] - hull[None, :, :]
     return least, float(np.sqrt((apart**2).sum(axis=2).max()))
@@ -99,20 +96,26 @@ def outline_polygon(mask: Bits) -> BaseGeometry:
 
     In pixels from the mask's top-left corner, simplified by at most a quarter of a pixel.
     """
-    trace: Callable[..., list[Points]] = find_contours
-    rings = trace(mask.view(np.uint8), 0.5, fully_connected="high")
-    # find_contours gives (row, column) of pixel centres; a centre lies at +0.5.
-    rings = [ring[:, ::-1] + 0.5 for ring in rings if len(ring) >= 4]
-    sizes = [_polygon_area(ring) for ring in rings]
+    height, width = mask.shape
+    # Twice as fine, a pixel's edges included: contours of this image run along the pixels' edges,
+    # and its points with one odd coordinate are the middles of edges.
+    fine = np.zeros((2 * height + 1, 2 * width + 1), np.uint8)
+    fine[1::2, 1::2] = mask
+    fine = np.asarray(cv2.dilate(fine, np.ones((3, 3), np.uint8)), np.uint8)
+    rings = []
+    for contour in _contours(fine, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE):
+        middles = contour[(contour.sum(axis=1) & 1) == 1]
+        ring = cv2.approxPolyDP(middles.reshape(-1, 1, 2), 2 * SIMPLIFY_PX, True).reshape(-1, 2)
+        rings.append(ring if len(ring) >= 3 else middles)
+    sizes = [cv2.contourArea(ring) for ring in rings]
     outer = int(np.argmax(sizes))
-    holes = [ring for index, ring in enumerate(rings) if index != outer]
-    polygon = shapely.Polygon(rings[outer], holes)
-    return shapely.simplify(polygon, SIMPLIFY_PX, preserve_topology=True)
+    holes = [ring / 2.0 for index, ring in enumerate(rings) if index != outer and len(ring) >= 3]
+    return shapely.Polygon(rings[outer] / 2.0, holes)
 
 
-def _polygon_area(points: Points) -> float:
-    x, y = points[:, 0], points[:, 1]
-    return float(abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2)
+def _contours(image: NDArray[np.uint8], mode: int, method: int) -> list[NDArray[np.int32]]:
+    found, _ = cv2.findContours(image, mode, method)
+    return [np.asarray(contour, np.int32).reshape(-1, 2) for contour in found]
 
 
 def _eccentricity(moments: dict[str, float]) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 
 from tme.config import TissueSettings
 from tme.slide.types import Slide
-from tme.tissue.fat import find_fat
+from tme.tissue.fat import find_fat, find_weak_level
 from tme.tissue.focus import MAX_NATIVE_MPP, find_blur
 from tme.tissue.fold import find_folds
 from tme.tissue.foreground import threshold
@@ -102,7 +102,8 @@ def _without_ink(tissue: Mask, scan: Scan, pen: Mask, mpp: float) -> Mask:
 def _add_fat(tissue: Mask, scan: Scan, ruled_out: Mask, mpp: float, hole_px: float) -> None:
     evidence = np.where(ruled_out, np.uint8(0), scan.strongest)
     strong = reduced(tissue, COARSE) > 0
-    fat = find_fat(strong, evidence, EVIDENCE_PER_OD, COARSE * mpp, hole_px / COARSE**2)
+    weak_level = find_weak_level(scan.evidence, EVIDENCE_PER_OD, mpp)
+    fat = find_fat(strong, evidence, weak_level, COARSE * mpp, hole_px / COARSE**2)
     fat &= ~ruled_out
     tissue |= enlarged(fat, COARSE, tissue.shape)
 

@@ -41,10 +41,17 @@ def grown(mask: Mask, radius_px: int) -> Mask:
 
 
 def close(mask: Mask, radius_px: int) -> Mask:
-    """Closing by a disk; what lies beyond the image's edge counts as not set."""
+    """Closing by a disk; gaps between the mask and the image's edge are closed too."""
     out = grown(mask, radius_px)
     grow(out, -radius_px)
     return out
+
+
+def close_inside(mask: Mask, radius_px: int) -> Mask:
+    """Closing by a disk; what lies beyond the image's edge is not set, so nothing is closed against it."""
+    return close(np.pad(mask, 2 * radius_px), radius_px)[
+        2 * radius_px : 2 * radius_px + mask.shape[0], 2 * radius_px : 2 * radius_px + mask.shape[1]
+    ]
 
 
 def opened(mask: Mask, radius_px: int) -> Mask:

@@ -135,7 +135,7 @@ def sealed_lumens(
     least = _least_lumen_px(settings, mpp)
     # Most walls have no gap: one look at the widest sealing says whether there is anything to find.
     whole = (stained | lumen).view(np.uint8)
-    if any(True for _ in pieces(_enclosed(whole, radii[-1]), least)):
+    if radii and any(True for _ in pieces(_enclosed(whole, radii[-1]), least)):
         for radius in radii:
             _add_lumens(lumen, stained, radius, around, settings, mpp)
     return lumen

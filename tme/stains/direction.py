@@ -20,8 +20,8 @@ Densities = NDArray[np.float32]
 
 STAINED_OD = 0.15
 SATURATED_OD = 1.3
-BLUE_RATIO = 1.1
-FEWEST_BLUE = 1000
+BLUE_RATIO = 1.0
+FEWEST_BLUE = 100
 WIDEST_ANGLE_DEG = 35.0
 
 # Share of green in the summed density of all stained pixels, over 330 labelled H&E fields (0.67-0.94,
@@ -38,12 +38,12 @@ def stained(densities: Densities) -> Densities:
 
 
 def haematoxylin_direction(densities: Densities, reference: Vector) -> tuple[Vector, bool]:
-    """Median direction of blue pixels, and whether it was found; else the reference.
+    """Median direction of blue points, and whether it was found; else the reference.
 
     Parameters
     ----------
     densities : (n, 3) float32
-        Channel densities of stained pixels of a DAB section.
+        Channel densities at the dark points of a DAB section (`tme.stains.points`).
     reference : Vector
     """
     blue = densities[densities[:, 0] > BLUE_RATIO * densities[:, 2]]

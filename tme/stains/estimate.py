@@ -9,12 +9,14 @@ nothing.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tme.config import StainSettings
 from tme.slide.types import RGB, Slide
-from tme.stains.deconvolve import FloatImage, channel_od, stain_od, stain_vectors
+from tme.stains.deconvolve import FloatImage, channel_od, stain_od, stain_vectors, unmixing
 from tme.stains.direction import haematoxylin_direction, hue_caution, stained
 from tme.stains.nuclear import nuclear_levels, nuclear_signal
+from tme.stains.points import dark_points
 from tme.stains.sample import background_caution, background_colour, read_sample
 from tme.stains.threshold import DabThreshold, dab_threshold
 from tme.stains.types import Stain, StainProfile, Vector
@@ -52,8 +54,10 @@ def estimate_profile(
     densities = _stained_pixels(sample, background)
     cautions = [hue_caution(stain, densities), background_caution(background)]
     vectors = stain_vectors(*stain.vectors)
+    found_points = [dark_points(channel_od(pixels, background), mpp) for pixels in sample]
+    points = np.concatenate(found_points) if found_points else np.zeros((0, 3), np.float32)
     if stain.kind == "dab":
-        blue, found = haematoxylin_direction(densities, stain.vectors[0])
+        blue, found = haematoxylin_direction(points, stain.vectors[0])
         vectors = stain_vectors(blue, stain.vectors[1])
         if not found:
             cautions.append("hardly any counterstain: the reference direction of haematoxylin is used")
@@ -61,7 +65,7 @@ def estimate_profile(
     stains = [stain_od(pixels, plain) for pixels in sample]
     signals = [nuclear_signal(pair, stain.kind, mpp) for pair in stains]
     levels = nuclear_levels(signals)
-    threshold = _threshold(stain, settings, stains, signals, levels, mpp)
+    threshold = _threshold(stain, settings, points @ unmixing(plain)[1])
     return StainProfile(
         stain=stain.name,
         background=background,
@@ -81,17 +85,10 @@ def _stained_pixels(sample: list[RGB], background: Vector) -> FloatImage:
     return np.concatenate(parts) if parts else np.zeros((0, 3), np.float32)
 
 
-def _threshold(
-    stain: Stain,
-    settings: StainSettings,
-    stains: list[FloatImage],
-    signals: list[FloatImage],
-    levels: dict[str, float],
-    mpp: float,
-) -> DabThreshold | None:
+def _threshold(stain: Stain, settings: StainSettings, dab: NDArray[np.float32]) -> DabThreshold | None:
     if stain.kind != "dab":
         return None
-    found = dab_threshold(stains, signals, levels, mpp)
+    found = dab_threshold(dab)
     if settings.dab_threshold_od is not None:
         return DabThreshold(settings.dab_threshold_od, "config", "", found.histogram)
     return found

@@ -1,8 +1,9 @@
-"""The DAB optical density from which a cell is positive, read from the slide itself.
+"""Threshold of DAB from the slide itself.
 
-In: DAB densities of nuclear pixels of the whole-slide sample. Out: the threshold, its histogram and
-a note where it may not be trusted. A slide without positive cells must not be cut through its noise:
-the threshold never falls below the negative mode by less than its own spread, nor below a floor.
+In: colours at the dark points of the whole-slide sample, one per nucleus or stained cell. Out: the
+threshold, its histogram and a note where it may not be trusted. Negative nuclei, which every section
+has, make the mode; the cut stands above it by their spread, within bounds that keep a slide without
+positive cells from being cut through its noise and a slide full of them from losing the weak ones.
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tme.stains.nuclear import otsu
-
-FLOOR_OD = 0.2
-BINS = 150
+BINS = 300
 RANGE_OD = (-0.5, 2.5)
+MODE_WITHIN_OD = 0.3
+SMOOTH_BINS = 7
 SPREADS = 4.0
-FEWEST_PIXELS = 2000
+# Least and most the cut stands above the negative mode. Over 16 labelled Ki-67 fields the best cut of
+# each lay 0.06 to 0.19 above it, and any cut from 0.08 to 0.12 kept 97 % of nuclei right.
+LEAST_ABOVE_OD = 0.08
+MOST_ABOVE_OD = 0.12
+FEWEST_POINTS = 100
 
 
 @dataclass(frozen=True)
@@ -31,40 +35,28 @@ class DabThreshold:
     histogram: dict[str, list[float]] = field(default_factory=dict)
 
 
-def dab_threshold(
-    stains: list[NDArray[np.float32]],
-    signals: list[NDArray[np.float32]],
-    levels: dict[str, float],
-    mpp: float,
-) -> DabThreshold:
-    """Threshold from the DAB densities of nuclear pixels of the sample.
+def dab_threshold(dab: NDArray[np.float32]) -> DabThreshold:
+    """Threshold from the DAB density of dark points.
 
     Parameters
     ----------
-    stains : list of (h, w, 2) float32
-        Haematoxylin and DAB.
-    signals : list of (h, w) float32
-        Nuclear signal of the same windows.
-    levels : dict
-        `tme.stains.nuclear.nuclear_levels`.
-    mpp : float
-        µm/px of the sample.
+    dab : (n,) float32
+        DAB optical density, one value per nucleus or stained cell of the sample.
     """
-    parts = [pair[..., 1][signal > levels["nuclear"]] for pair, signal in zip(stains, signals, strict=True)]
-    dab = np.concatenate(parts) if parts else np.zeros(0, np.float32)
     counts, edges = np.histogram(np.clip(dab, RANGE_OD[0], RANGE_OD[1] - 1e-6), BINS, RANGE_OD)
     histogram = {
         "edges": [round(float(edge), 4) for edge in edges],
         "counts": [float(count) for count in counts],
     }
-    if len(dab) < FEWEST_PIXELS:
+    if len(dab) < FEWEST_POINTS:
         return DabThreshold(
-            FLOOR_OD, "slide", "too few nuclei to read a threshold from; the floor is used", histogram
+            MOST_ABOVE_OD, "slide", "too few nuclei to read a threshold from; a fixed one is used", histogram
         )
     centres = 0.5 * (edges[1:] + edges[:-1])
-    mode = float(centres[int(np.argmax(np.convolve(counts, np.ones(5), "same")))])
+    smooth = np.convolve(counts, np.ones(SMOOTH_BINS), "same")
+    near = np.abs(centres) <= MODE_WITHIN_OD
+    mode = float(centres[near][int(np.argmax(smooth[near]))])
     below = dab[dab <= mode]
     spread = 1.4826 * float(np.median(mode - below)) if len(below) else 0.0
-    noise = mode + SPREADS * spread
-    cut = max(FLOOR_OD, noise, min(otsu(counts, edges), 0.6))
+    cut = mode + float(np.clip(SPREADS * spread, LEAST_ABOVE_OD, MOST_ABOVE_OD))
     return DabThreshold(round(cut, 4), "slide", "", histogram)

@@ -7,7 +7,8 @@ section lies on itself every colour is denser alike.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from tme.slide.types import RGB
 from tme.tissue.glass import Glass
-from tme.tissue.morphology import BAND_ROWS, Mask, even, grown, opened
+from tme.tissue.morphology import Mask, even, grown, opened
 from tme.tissue.runs import find_pieces
 from tme.units import mm2_to_um2, um2_to_px, um_to_px, um_to_whole_px
 
@@ -32,6 +33,8 @@ MIN_LENGTH_UM = 200.0
 MIN_SLENDER = 4.0
 MIN_AREA_MM2 = 0.008
 RIM_UM = 8.0
+STEP = 4
+ROWS = 256
 
 Floats = NDArray[np.float32]
 
@@ -49,48 +52,92 @@ def find_folds(coarse: RGB, glass: Glass, share: Floats, mpp: float) -> Mask:
     mpp : float
         µm/px of both.
     """
-    plain, refined = np.zeros(share.shape, np.bool_), np.zeros(share.shape, np.bool_)
-    margin = math.ceil(8.0 * um_to_px(AROUND_UM, mpp)) + 1
-    for top in range(0, share.shape[0], BAND_ROWS):
-        start = max(top - margin, 0)
-        rows = slice(start, top + BAND_ROWS + margin)
-        density = glass.density(np.ascontiguousarray(coarse[rows]))
-        own = slice(top - start, top - start + BAND_ROWS)
-        first, second = _denser(density, share[rows], mpp)
-        plain[top : top + BAND_ROWS], refined[top : top + BAND_ROWS] = first[own], second[own]
-    found = _bands(plain, mpp) | _bands(refined, mpp)
+    picture = _Picture(coarse, glass, share, mpp)
+    around = picture.surroundings(None)
+    found = _bands(picture.denser_than(around, RATIO), mpp)
+    # What is dark itself does not belong to the surroundings it is compared with; but where little
+    # else is left there is nothing to compare with.
+    dark = picture.denser_than(around, DARK, any_colour=True)
+    found |= _bands(picture.denser_than(picture.surroundings(dark), RATIO), mpp)
     return grown(found, um_to_whole_px(RIM_UM, mpp)) & (share > 0)
 
 
-def _denser(density: Sequence[Floats], share: Floats, mpp: float) -> tuple[Mask, Mask]:
-    """Pixels much denser than, and of the colour of, their surroundings: two views of those."""
-    near = [_average(plane, share, um_to_px(SMOOTH_UM, mpp)) for plane in density]
-    around = _surroundings(density, share, mpp)
-    first = _stands_out(near, around, share)
-    # What is dark itself does not belong to the surroundings it is compared with; but where little
-    # else is left there is nothing to compare with.
-    plain = share * (_length(near) < DARK * _length(around))
-    enough = _weight(plain, mpp) >= MIN_PLAIN * _weight(share, mpp)
-    refined = _surroundings(density, plain, mpp)
-    around = [np.where(enough, better, old) for better, old in zip(refined, around, strict=True)]
-    return first, _stands_out(near, around, share)
+@dataclass(frozen=True, eq=False)
+class _Picture:
+    """Stain of a slide; worked through in bands, so that densities never exist as a whole."""
+
+    coarse: RGB
+    glass: Glass
+    share: Floats
+    mpp: float
+
+    def surroundings(self, without: Mask | None) -> list[Floats]:
+        """Mean densities of red, green and blue within about 150 µm, ``STEP`` times coarser."""
+        weight = self.share if without is None else self.share * ~without
+        sums = [np.zeros(_coarser(self.share.shape), np.float32) for _ in range(4)]
+        for rows, density in self._bands(0):
+            part = weight[rows]
+            for target, plane in zip(sums, [*(plane * part for plane in density), part], strict=True):
+                small = _shrunk(plane)
+                target[rows.start // STEP : rows.start // STEP + small.shape[0]] = small
+        sigma = um_to_px(AROUND_UM, self.mpp) / STEP
+        *planes, total = (cv2.GaussianBlur(plane, (0, 0), sigma) for plane in sums)
+        means = [plane / np.maximum(total, np.float32(1e-3)) for plane in planes]
+        if without is None:
+            return means
+        full = cv2.GaussianBlur(_shrunk(self.share), (0, 0), sigma)
+        enough = total >= MIN_PLAIN * full
+        return [np.where(enough, mean, old) for mean, old in zip(means, self.surroundings(None), strict=True)]
+
+    def denser_than(self, around: Sequence[Floats], ratio: float, any_colour: bool = False) -> Mask:
+        """Pixels ``ratio`` times denser than their surroundings, and of their colour."""
+        height, width = self.share.shape
+        found = np.zeros((height, width), np.bool_)
+        sigma = um_to_px(SMOOTH_UM, self.mpp)
+        margin = math.ceil(5.0 * sigma)
+        for rows, density in self._bands(margin):
+            start = max(rows.start - margin, 0)
+            share = self.share[start : rows.stop + margin]
+            near = [_average(plane, share, sigma)[rows.start - start :] for plane in density]
+            size = min(rows.stop, height) - rows.start
+            near = [plane[:size] for plane in near]
+            beside = [_finer(plane, rows.start, (size, width)) for plane in around]
+            dot = near[0] * beside[0] + near[1] * beside[1] + near[2] * beside[2]
+            long, wide = _length(near), _length(beside)
+            here = (self.share[rows] > 0.5) & (long >= ratio * wide)
+            if not any_colour:
+                here &= (long >= MIN_DENSITY * math.sqrt(3.0)) & (dot >= MIN_COSINE * long * wide)
+            found[rows] = here
+        return found
+
+    def _bands(self, margin: int) -> Iterator[tuple[slice, tuple[Floats, Floats, Floats]]]:
+        """Rows to work on, and the densities of these rows and a margin."""
+        for top in range(0, self.share.shape[0], ROWS):
+            rows = slice(top, top + ROWS)
+            part = self.coarse[max(top - margin, 0) : top + ROWS + margin]
+            yield rows, self.glass.density(np.ascontiguousarray(part))
 
 
-def _stands_out(near: Sequence[Floats], around: Sequence[Floats], share: Floats) -> Mask:
-    dot = near[0] * around[0] + near[1] * around[1] + near[2] * around[2]
-    long, wide = _length(near), _length(around)
-    found = (share > 0.5) & (long >= RATIO * wide) & (long >= MIN_DENSITY * np.float32(np.sqrt(3.0)))
-    found &= dot >= MIN_COSINE * long * wide
-    return np.asarray(found)
+def _coarser(shape: tuple[int, ...]) -> tuple[int, int]:
+    return -(-shape[0] // STEP), -(-shape[1] // STEP)
 
 
-def _surroundings(density: Sequence[Floats], share: Floats, mpp: float) -> list[Floats]:
-    return [_average(plane, share, um_to_px(AROUND_UM, mpp)) for plane in density]
+def _shrunk(plane: Floats) -> Floats:
+    below, right = -plane.shape[0] % STEP, -plane.shape[1] % STEP
+    padded = cv2.copyMakeBorder(plane, 0, below, 0, right, cv2.BORDER_REPLICATE)
+    size = (padded.shape[1] // STEP, padded.shape[0] // STEP)
+    return np.asarray(cv2.resize(padded, size, interpolation=cv2.INTER_AREA))
 
 
-def _weight(share: Floats, mpp: float) -> Floats:
-    weight: Floats = cv2.GaussianBlur(share, (0, 0), um_to_px(AROUND_UM, mpp))
-    return weight
+def _finer(plane: Floats, top: int, shape: tuple[int, int]) -> Floats:
+    """Rows from ``top`` of a coarser plane, interpolated to full size."""
+    first = top // STEP
+    last = first + _coarser(shape)[0]
+    start = max(first - 1, 0)
+    rows = plane[start : last + 1]
+    size = (rows.shape[1] * STEP, rows.shape[0] * STEP)
+    large = cv2.resize(rows, size, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(large[(first - start) * STEP :][: shape[0], : shape[1]])
 
 
 def _average(plane: Floats, share: Floats, sigma: float) -> Floats:

@@ -72,7 +72,9 @@ class TissueMask:
     def area_mm2(self, mask: Mask) -> float:
         """Area of an (H, W) bool mask on this grid, mm²; pixels over the slide's edge count in part."""
         rows, columns = self.coverage()
-        return px_to_mm2(float(rows @ (mask.astype(np.float64) @ columns)), self.mpp)
+        whole = int((columns == 1.0).sum())
+        covered = np.count_nonzero(mask[:, :whole], axis=1) + mask[:, whole:] @ columns[whole:]
+        return px_to_mm2(float(rows @ covered), self.mpp)
 
     def values_at(self, x_um: NDArray[np.float64], y_um: NDArray[np.float64], mask: NDArray) -> NDArray:
         """Values of an (H, W) array on this grid at points given in µm; points are clipped to the grid."""

@@ -114,7 +114,7 @@ def gapped_lumens(
     Parameters as for `fill_vessel`; the margin is `wide_radius` + 1.
     """
     first, last = join_radius(settings, mpp), wide_radius(settings, mpp)
-    radii = tuple(range(first + 2, last + 1, 2))
+    radii = tuple(sorted({(first + last) // 2, last}))
     return sealed_lumens(stained, lined & ~stained, around, radii, settings, mpp)
 
 

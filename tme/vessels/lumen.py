@@ -20,7 +20,7 @@ from tme.units import um2_to_px, um_to_px, um_to_whole_px
 from tme.vessels.connect import SlideLabels, label_pieces
 from tme.vessels.fill import CONTACT_UM, gapped_lumens, wide_radius
 from tme.vessels.group import group_parts, picture
-from tme.vessels.morphology import Bits, Bytes, closed, opened, rim, widened
+from tme.vessels.morphology import Bits, Bytes, closed, opened, rim, widened, without_holes
 from tme.vessels.packed import PackedPlane, pack, unpack
 from tme.vessels.supported import KeptWindow
 
@@ -82,6 +82,8 @@ def gapped_parts(
         shown = picture(group, radius + 2)
         around = shown.surroundings(pale, dark)
         found = gapped_lumens(shown.stained, shown.lumen, around, settings, mpp)
+        # What the wall encloses without a gap is seen again when the vessel is filled.
+        found &= without_holes((shown.stained | shown.lumen).view(np.uint8)) == 0
         if found.any():
             yield shown.box, found
 

@@ -94,25 +94,21 @@ class PackedPlane:
 
     def united(self, pieces: Iterable[tuple[Box, Bits]]) -> PackedPlane:
         """This plane and the pixels of some boxes, kept by the same grid of cores."""
-        parts = dict(self._parts)
         side = self.core_px
+        added: dict[tuple[int, int], list[NDArray[np.int64]]] = {}
         for box, mask in pieces:
-            rows, columns = np.nonzero(mask)
-            rows, columns = rows + box.y0, columns + box.x0
-            for key in sorted(set(zip((rows // side).tolist(), (columns // side).tolist(), strict=True))):
-                core = Box(key[0] * side, key[1] * side, (key[0] + 1) * side, (key[1] + 1) * side)
-                whole = self._whole(parts.get(key), core)
-                here = (rows // side == key[0]) & (columns // side == key[1])
-                whole[rows[here] - core.y0, columns[here] - core.x0] = True
-                parts[key] = (core, pack(whole))
+            at = np.argwhere(mask) + np.array([box.y0, box.x0])
+            keys = at // side
+            for row, column in np.unique(keys, axis=0).tolist():
+                added.setdefault((row, column), []).append(at[(keys == (row, column)).all(axis=1)])
+        parts = dict(self._parts)
+        for (row, column), places in added.items():
+            core = Box(row * side, column * side, (row + 1) * side, (column + 1) * side)
+            whole = self.read(core)
+            for at in places:
+                whole[at[:, 0] - core.y0, at[:, 1] - core.x0] = True
+            parts[row, column] = (core, pack(whole))
         return PackedPlane(side, parts.values())
-
-    @staticmethod
-    def _whole(part: tuple[Box, bytes] | None, core: Box) -> Bits:
-        whole = np.zeros((core.height, core.width), bool)
-        if part is not None:
-            _paste(whole, core, part[0], unpack(part[1], (part[0].height, part[0].width)))
-        return whole
 
     def neighbourhood(self) -> set[tuple[int, int]]:
         """(row, column) of the cores that hold anything, and of the eight around each of them."""

@@ -126,7 +126,7 @@ class VesselSettings(Settings):
         300.0, ge=20, le=2000, description="µm; equivalent diameter up to which an enclosed hole is filled."
     )
     grow: Positive = Field(
-        0.5, le=1, description="Share of the DAB threshold to which a vessel grows from its positive pixels."
+        0.75, le=1, description="Share of the DAB threshold to which a vessel grows from its positive pixels."
     )
     max_leucocyte_um: float = Field(
         13.0, ge=0, le=30, description="µm; round solid objects up to this long are leucocytes; 0 keeps all."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
@@ -59,6 +61,8 @@ def find_tissue(slide: Slide, settings: TissueSettings) -> TissueMask:
     judged = settings.detect_artefacts and px_to_mm2(mask.tissue.size, mask.mpp) >= MIN_FIELD_MM2
     pen = find_pen(scan.coarse, glass, COARSE * mask.mpp) if judged else np.zeros_like(scan.black)
     tissue, has_glass = _find_foreground(scan, glass, pen, mask, settings)
+    # The largest map has done its work.
+    scan = replace(scan, evidence=scan.evidence[:0])
     if judged:
         _mark(mask, "pen", pen, COARSE)
         _mark_others(mask, scan, glass, tissue, slide.info.mpp)
@@ -117,13 +121,11 @@ def _shows_glass(tissue: Mask, pen: Mask, hole_px: float) -> bool:
 
 def _mark_others(mask: TissueMask, scan: Scan, glass: Glass, tissue: Mask, native_mpp: float) -> None:
     """Mark what is out of focus or folded in tissue that is free of ink."""
-    clear = tissue & (mask.artefacts == 0)
     if native_mpp <= MAX_NATIVE_MPP:
-        share = reduced(clear, TEXTURE)
+        share = reduced(tissue & (mask.artefacts == 0), TEXTURE)
         _mark(mask, "blur", find_blur(scan.fine, scan.middle, share, TEXTURE * mask.mpp), TEXTURE)
-        clear &= mask.artefacts == 0
-    folds = find_folds(scan.coarse, glass, reduced(clear, COARSE), COARSE * mask.mpp)
-    _mark(mask, "fold", folds, COARSE)
+    share = reduced(tissue & (mask.artefacts == 0), COARSE)
+    _mark(mask, "fold", find_folds(scan.coarse, glass, share, COARSE * mask.mpp), COARSE)
 
 
 def _mark(mask: TissueMask, name: str, found: Mask, multiple: int) -> None:

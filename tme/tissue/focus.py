@@ -30,18 +30,19 @@ MAX_NATIVE_MPP = 1.1
 Floats = NDArray[np.float32]
 
 
-def find_blur(fine: Floats, middle: Floats, share: Floats, mpp: float) -> Mask:
+def find_blur(fine: Floats, middle: Floats, covered: NDArray[np.uint8], mpp: float) -> Mask:
     """Areas out of focus, (H, W) bool.
 
     Parameters
     ----------
     fine, middle : (H, W) float32
         Energy of density in the two bands, OD².
-    share : (H, W) float32
-        Share of each pixel that is tissue; only tissue is judged.
+    covered : (H, W) uint8
+        Share of each pixel that is tissue, in 1/255; only tissue is judged.
     mpp : float
         µm/px of the three.
     """
+    share = covered.astype(np.float32) / np.float32(255.0)
     # Logarithms, so that the sharp neighbours of a blurred patch do not outweigh it.
     fade = np.log((fine + TINY) / (middle + TINY))
     weight = share * (middle >= MIN_ENERGY * share)

@@ -39,7 +39,7 @@ ROWS = 256
 Floats = NDArray[np.float32]
 
 
-def find_folds(coarse: RGB, glass: Glass, share: Floats, mpp: float) -> Mask:
+def find_folds(coarse: RGB, glass: Glass, share: NDArray[np.uint8], mpp: float) -> Mask:
     """Folded tissue, (H, W) bool.
 
     Parameters
@@ -47,8 +47,8 @@ def find_folds(coarse: RGB, glass: Glass, share: Floats, mpp: float) -> Mask:
     coarse : (H, W, 3) uint8
         Mean RGB at ``mpp``.
     glass : Glass
-    share : (H, W) float32
-        Share of each pixel that is clear tissue.
+    share : (H, W) uint8
+        Share of each pixel that is clear tissue, in 1/255.
     mpp : float
         µm/px of both.
     """
@@ -68,15 +68,16 @@ class _Picture:
 
     coarse: RGB
     glass: Glass
-    share: Floats
+    share: NDArray[np.uint8]
     mpp: float
 
     def surroundings(self, without: Mask | None) -> list[Floats]:
         """Mean densities of red, green and blue within about 150 µm, ``STEP`` times coarser."""
-        weight = self.share if without is None else self.share * ~without
         sums = [np.zeros(_coarser(self.share.shape), np.float32) for _ in range(4)]
         for rows, density in self._bands(0):
-            part = weight[rows]
+            part = self.share[rows].astype(np.float32)
+            if without is not None:
+                part *= ~without[rows]
             for target, plane in zip(sums, [*(plane * part for plane in density), part], strict=True):
                 small = _shrunk(plane)
                 target[rows.start // STEP : rows.start // STEP + small.shape[0]] = small
@@ -85,7 +86,7 @@ class _Picture:
         means = [plane / np.maximum(total, np.float32(1e-3)) for plane in planes]
         if without is None:
             return means
-        full = cv2.GaussianBlur(_shrunk(self.share), (0, 0), sigma)
+        full = cv2.GaussianBlur(_shrunk(self.share).astype(np.float32), (0, 0), sigma)
         enough = total >= MIN_PLAIN * full
         return [np.where(enough, mean, old) for mean, old in zip(means, self.surroundings(None), strict=True)]
 
@@ -97,14 +98,14 @@ class _Picture:
         margin = math.ceil(5.0 * sigma)
         for rows, density in self._bands(margin):
             start = max(rows.start - margin, 0)
-            share = self.share[start : rows.stop + margin]
+            share = self.share[start : rows.stop + margin].astype(np.float32)
             near = [_average(plane, share, sigma)[rows.start - start :] for plane in density]
             size = min(rows.stop, height) - rows.start
             near = [plane[:size] for plane in near]
             beside = [_finer(plane, rows.start, (size, width)) for plane in around]
             dot = near[0] * beside[0] + near[1] * beside[1] + near[2] * beside[2]
             long, wide = _length(near), _length(beside)
-            here = (self.share[rows] > 0.5) & (long >= ratio * wide)
+            here = (self.share[rows] >= 128) & (long >= ratio * wide)
             if not any_colour:
                 here &= (long >= MIN_DENSITY * math.sqrt(3.0)) & (dot >= MIN_COSINE * long * wide)
             found[rows] = here
@@ -122,7 +123,7 @@ def _coarser(shape: tuple[int, ...]) -> tuple[int, int]:
     return -(-shape[0] // STEP), -(-shape[1] // STEP)
 
 
-def _shrunk(plane: Floats) -> Floats:
+def _shrunk(plane: NDArray) -> NDArray:
     below, right = -plane.shape[0] % STEP, -plane.shape[1] % STEP
     padded = cv2.copyMakeBorder(plane, 0, below, 0, right, cv2.BORDER_REPLICATE)
     size = (padded.shape[1] // STEP, padded.shape[0] // STEP)

@@ -89,16 +89,16 @@ def enlarged(mask: Mask, multiple: int, shape: tuple[int, int]) -> Mask:
     return large.view(np.bool_)[: shape[0], : shape[1]]
 
 
-def reduced(mask: Mask, multiple: int) -> NDArray[np.float32]:
-    """Share of set pixels on a grid ``multiple`` times coarser, float32; the edge is continued."""
+def reduced(mask: Mask, multiple: int) -> NDArray[np.uint8]:
+    """Share of set pixels on a grid ``multiple`` times coarser, in 1/255; the edge is continued."""
     height, width = mask.shape
-    out = np.empty((-(-height // multiple), -(-width // multiple)), np.float32)
+    out = np.empty((-(-height // multiple), -(-width // multiple)), np.uint8)
     rows = max(1, BAND_ROWS // multiple) * multiple
     for top in range(0, height, rows):
         part = mask[top : top + rows].view(np.uint8)
         below, right = -part.shape[0] % multiple, -width % multiple
         padded = cv2.copyMakeBorder(part, 0, below, 0, right, cv2.BORDER_REPLICATE)
         size = (out.shape[1], padded.shape[0] // multiple)
-        small = cv2.resize(padded.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        small = cv2.resize(padded * np.uint8(255), size, interpolation=cv2.INTER_AREA)
         out[top // multiple : top // multiple + size[1]] = small
     return out

@@ -1,0 +1,153 @@
+"""What every registered segmenter says of itself, and what a missing one tells the user."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+import pytest
+
+from tests.engines import fields
+from tme.cells.engines import SEGMENTERS, _cellpose_network, load_engine
+from tme.cells.engines import cellpose as entry
+from tme.cells.engines._weights import pinned_weights
+from tme.cells.engines.cellpose import CellposeSegmenter, colour_image, nuclear_image
+from tme.config import CellSettings
+from tme.errors import ConfigError, EngineError
+from tme.safety import file_sha256
+
+NAMED = CellSettings(engine="cellpose", weights="weights")
+
+
+@pytest.mark.parametrize("name", SEGMENTERS.names())
+def test_a_segmenter_says_what_it_is(name: str) -> None:
+    segmenter = SEGMENTERS.get(name)
+    assert segmenter.name == name
+    assert 0.1 <= segmenter.mpp <= 1.0
+    assert segmenter.core_px > 0
+    assert segmenter.halo_px * segmenter.mpp >= 20, "the halo holds the largest nucleus"
+    assert segmenter.licence
+    assert isinstance(segmenter.missing(), str)
+    assert isinstance(segmenter.needs_weights, bool)
+
+
+def test_what_needs_nothing_is_ready() -> None:
+    segmenter = SEGMENTERS.get("watershed")
+    assert segmenter.missing() == ""
+    assert not segmenter.needs_weights
+
+
+def test_cellpose_that_is_not_installed() -> None:
+    if find_spec("cellpose") is not None:
+        pytest.skip("cellpose is installed here")
+    assert "pip install 'tme[cellpose]'" in SEGMENTERS.get("cellpose").missing()
+    load_engine.cache_clear()
+    with pytest.raises(EngineError) as raised:
+        load_engine(NAMED)
+    problem = raised.value.problem
+    assert "is not installed" in problem.what
+    assert "pip install 'tme[cellpose]'" in problem.fix
+    assert "watershed" in problem.fix
+
+
+@pytest.mark.parametrize(
+    ("found", "fits"),
+    [
+        ("2.3.2", False),
+        ("3.0.11", False),
+        ("3.1.1.2", True),
+        ("4.2.1.1", True),
+        ("4.0.1.dev3", True),
+        ("5.0", False),
+    ],
+)
+def test_versions_of_cellpose(found: str, fits: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entry, "version", lambda _: found)
+    reason = CellposeSegmenter().missing()
+    assert (reason == "") is fits
+    assert fits or found in reason
+
+
+def test_torch_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def only_cellpose(name: str) -> str:
+        if name == "torch":
+            raise PackageNotFoundError(name)
+        return "3.1.1.2"
+
+    monkeypatch.setattr(entry, "version", only_cellpose)
+    assert "torch is not installed" in CellposeSegmenter().missing()
+
+
+def test_torchvision_of_another_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: str) -> NoReturn:
+        raise RuntimeError("operator torchvision::nms does not exist")
+
+    monkeypatch.setattr(_cellpose_network, "import_module", broken)
+    with pytest.raises(EngineError, match=r"cannot be imported.*torchvision::nms") as raised:
+        _cellpose_network.load_network(Path("weights"), "cpu")
+    assert "torchvision" in raised.value.problem.fix
+
+
+def test_weights_that_are_not_named() -> None:
+    with pytest.raises(EngineError, match="no weights are named for the cellpose engine") as raised:
+        pinned_weights(CellSettings(engine="cellpose"), {}, "fetch this")
+    assert raised.value.problem.where == "cells.weights"
+    assert raised.value.problem.fix.startswith("fetch this")
+
+
+@pytest.mark.parametrize("name", ["nowhere", "."])
+def test_weights_that_are_not_there(tmp_path: Path, name: str) -> None:
+    settings = CellSettings(engine="cellpose", weights=str(tmp_path / name))
+    with pytest.raises(EngineError, match="the weights are not there"):
+        pinned_weights(settings, {}, "fetch this")
+
+
+def test_weights_nobody_pinned(tmp_path: Path) -> None:
+    path = tmp_path / "mine"
+    path.write_bytes(b"weights")
+    settings = CellSettings(engine="cellpose", weights=str(path))
+    with pytest.raises(EngineError, match="not pinned") as raised:
+        pinned_weights(settings, {"other": "0" * 64}, "fetch this")
+    assert f"cells.weights_sha256: {file_sha256(path)}" in raised.value.problem.fix
+
+
+def test_pinned_weights_and_altered_ones(tmp_path: Path) -> None:
+    path = tmp_path / "mine"
+    path.write_bytes(b"weights")
+    digest = file_sha256(path)
+    plain = CellSettings(engine="cellpose", weights=str(path))
+    assert pinned_weights(plain, {"mine": digest}, "") == (path, digest)
+    named = plain.model_copy(update={"weights_sha256": digest})
+    assert pinned_weights(named, {"mine": "0" * 64}, "") == (path, digest)
+    path.write_bytes(b"weightz")
+    for settings, known in ((plain, {"mine": digest}), (named, {})):
+        with pytest.raises(ConfigError, match="not the ones pinned"):
+            pinned_weights(settings, known, "")
+
+
+def test_published_names_are_pinned(tmp_path: Path) -> None:
+    for name, digest in entry.KNOWN_WEIGHTS.items():
+        assert len(bytes.fromhex(digest)) == 32
+        path = tmp_path / name
+        path.write_bytes(b"something else under this name")
+        with pytest.raises(ConfigError, match="not the ones pinned"):
+            pinned_weights(CellSettings(engine="cellpose", weights=str(path)), entry.KNOWN_WEIGHTS, "")
+
+
+def test_images_for_the_networks_are_scaled_by_the_slide() -> None:
+    rgb, truth = fields.field(128, seed=1)
+    grey = nuclear_image(rgb, fields.MPP, fields.PROFILE)
+    colour = colour_image(rgb, fields.PROFILE)
+    assert grey.dtype == colour.dtype == np.float32
+    assert grey[truth > 0].mean() > 0.5 > 0.2 > grey[truth == 0].mean() >= 0
+    assert colour[truth > 0].mean() < colour[truth == 0].mean() < 1
+    # A piece of the window gives a piece of the image: nothing is read off the window itself.
+    assert np.array_equal(colour_image(rgb[30:90, 10:70], fields.PROFILE), colour[30:90, 10:70])
+    inner = nuclear_image(np.ascontiguousarray(rgb[30:90, 10:70]), fields.MPP, fields.PROFILE)[8:-8, 8:-8]
+    assert np.array_equal(inner, grey[38:82, 18:62])
+    glass = np.full((8, 8, 3), 245, np.uint8)
+    assert np.allclose(colour_image(glass, fields.PROFILE), 1.0)
+    assert not nuclear_image(glass, fields.MPP, fields.PROFILE).any()

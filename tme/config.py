@@ -129,7 +129,7 @@ class VesselSettings(Settings):
         0.75, le=1, description="Share of the DAB threshold to which a vessel grows from its positive pixels."
     )
     max_leucocyte_um: float = Field(
-        13.0, ge=0, le=30, description="µm; round solid objects up to this long are leucocytes; 0 keeps all."
+        15.0, ge=0, le=30, description="µm; round solid objects up to this long are leucocytes; 0 keeps all."
     )
 
 

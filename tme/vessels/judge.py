@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tme.config import VesselSettings
 
 LEUCOCYTE_SOLIDITY = 0.86
-LEUCOCYTE_ROUNDNESS = 0.55
+LEUCOCYTE_ROUNDNESS = 0.6
 """Least over greatest calliper width from which a small object counts as round."""
 LEUCOCYTE_PALE = 0.05
 LEUCOCYTE_DARK = 0.2

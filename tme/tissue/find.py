@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -14,6 +14,7 @@ from tme.tissue.focus import MAX_NATIVE_MPP, find_blur
 from tme.tissue.fold import find_folds
 from tme.tissue.foreground import threshold
 from tme.tissue.glass import Glass, estimate_glass
+from tme.tissue.lines import Lines, find_lines
 from tme.tissue.morphology import Mask, drop_small, enlarged, even, fill_holes, reduced
 from tme.tissue.pen import find_pen, tissue_under_pen
 from tme.tissue.runs import find_pieces
@@ -59,37 +60,54 @@ def find_tissue(slide: Slide, settings: TissueSettings) -> TissueMask:
     if not glass.found and float(scan.fine.max()) < UNIFORM_ENERGY:
         return mask
     judged = settings.detect_artefacts and px_to_mm2(mask.tissue.size, mask.mpp) >= MIN_FIELD_MM2
-    pen = find_pen(scan.coarse, glass, COARSE * mask.mpp) if judged else np.zeros_like(scan.black)
-    tissue, has_glass = _find_foreground(scan, glass, pen, mask, settings)
+    tissue = threshold(scan.evidence, EVIDENCE_PER_OD, mask.mpp, mask.coverage())
+    over = _find_overlays(tissue, scan, glass, mask.mpp) if judged else _no_overlays(scan.black.shape)
+    tissue, has_glass = _find_foreground(tissue, scan, glass, over, mask, settings)
     # The largest map has done its work.
     scan = replace(scan, evidence=scan.evidence[:0])
     if judged:
-        _mark(mask, "pen", pen, COARSE)
-        _mark_others(mask, scan, glass, tissue, slide.info.mpp)
-        mask.artefacts[~tissue] = 0
+        _mark_all(mask, over, scan, glass, tissue, slide.info.mpp)
     pieces = find_pieces(tissue, diagonal=True).count
     return TissueMask(
         mask.mpp, mask.width_um, mask.height_um, tissue, mask.artefacts, has_glass or pieces == 0, pieces
     )
 
 
+@dataclass(frozen=True, eq=False)
+class _Overlays:
+    """What lies over the glass and over tissue, on the coarse grid."""
+
+    pen: Mask
+    lines: Lines
+
+
+def _find_overlays(tissue: Mask, scan: Scan, glass: Glass, mpp: float) -> _Overlays:
+    pen = find_pen(scan.coarse, glass, COARSE * mpp)
+    seen = (reduced(tissue, COARSE) > 0) & ~pen
+    return _Overlays(pen, find_lines(seen, scan.coarse, glass, COARSE * mpp))
+
+
+def _no_overlays(shape: tuple[int, ...]) -> _Overlays:
+    nothing = np.zeros(shape, np.bool_)
+    return _Overlays(nothing, Lines(nothing, nothing, nothing))
+
+
 def _find_foreground(
-    scan: Scan, glass: Glass, pen: Mask, mask: TissueMask, settings: TissueSettings
+    tissue: Mask, scan: Scan, glass: Glass, over: _Overlays, mask: TissueMask, settings: TissueSettings
 ) -> tuple[Mask, bool]:
-    """Tissue, and whether there is glass beside it."""
+    """Tissue among what is not glass, and whether there is glass beside it."""
     mpp, weights = mask.mpp, mask.coverage()
     hole_px = um2_to_px(mm2_to_um2(settings.max_hole_mm2), mpp)
-    tissue = threshold(scan.evidence, EVIDENCE_PER_OD, mpp, weights)
-    seen = float(tissue.mean())
-    ruled_out = scan.black.copy()
-    if pen.any():
-        tissue = _without_ink(tissue, scan, pen, mpp)
-        ruled_out |= pen & (reduced(tissue, COARSE) == 0)
+    ruled_out = scan.black | over.lines.on_glass
+    if over.pen.any():
+        tissue = _without_ink(tissue, scan, over.pen, mpp)
+        ruled_out |= over.pen & (reduced(tissue, COARSE) == 0)
     tissue &= ~enlarged(ruled_out, COARSE, mask.shape)
+    seen = float(tissue.mean())
     _add_fat(tissue, scan, ruled_out, mpp, hole_px)
     if hole_px > 0:
         fill_holes(tissue, hole_px, weights)
-    if not glass.found or (seen >= MIN_TISSUE_SHARE and not _shows_glass(tissue, pen, hole_px)):
+    if not glass.found or (seen >= MIN_TISSUE_SHARE and not _shows_glass(tissue, over.pen, hole_px)):
         drop_small(scan.black, hole_px / COARSE**2, even(scan.black.shape), spare_edge=False)
         return ~enlarged(scan.black, COARSE, mask.shape), False
     drop_small(tissue, um2_to_px(mm2_to_um2(settings.min_piece_mm2), mpp), weights, spare_edge=True)
@@ -119,13 +137,19 @@ def _shows_glass(tissue: Mask, pen: Mask, hole_px: float) -> bool:
     return float(gaps.areas(*even(tissue.shape)).max(initial=0.0)) > hole_px
 
 
-def _mark_others(mask: TissueMask, scan: Scan, glass: Glass, tissue: Mask, native_mpp: float) -> None:
-    """Mark what is out of focus or folded in tissue that is free of ink."""
+def _mark_all(
+    mask: TissueMask, over: _Overlays, scan: Scan, glass: Glass, tissue: Mask, native_mpp: float
+) -> None:
+    """Set the bits of all artefacts, in place; what is found first is not judged again."""
+    _mark(mask, "pen", over.pen, COARSE)
+    _mark(mask, "edge", over.lines.edge, COARSE)
+    _mark(mask, "bubble", over.lines.bubble, COARSE)
     if native_mpp <= MAX_NATIVE_MPP:
         share = reduced(tissue & (mask.artefacts == 0), TEXTURE)
         _mark(mask, "blur", find_blur(scan.fine, scan.middle, share, TEXTURE * mask.mpp), TEXTURE)
     share = reduced(tissue & (mask.artefacts == 0), COARSE)
     _mark(mask, "fold", find_folds(scan.coarse, glass, share, COARSE * mask.mpp), COARSE)
+    mask.artefacts[~tissue] = 0
 
 
 def _mark(mask: TissueMask, name: str, found: Mask, multiple: int) -> None:

@@ -106,6 +106,63 @@ def test_a_row_of_nuclei_is_not_a_fold() -> None:
     assert not find(develop(density)).artefact("fold").any()
 
 
+GREY = np.float32((0.30, 0.31, 0.30))
+
+
+def test_cover_slip_edges_that_meet_are_not_tissue() -> None:
+    shape = (1400, 1600)
+    density = glass_density(*shape)
+    tissue = rectangle(shape, 400, 200, 1000, 1200)
+    paint_tissue(density, tissue)
+    lines = np.zeros(shape, np.uint8)
+    cv2.line(lines, (20, 60), (1580, 90), 1, 20)
+    cv2.line(lines, (1500, 20), (1520, 1380), 1, 20)
+    density[lines > 0] += GREY
+    found = find(develop(density))
+    assert found.area_mm2(found.tissue) == pytest.approx(tissue.sum() * 1e-6, rel=0.02)
+    assert not found.artefacts.any()
+
+
+def test_cover_slip_edge_over_tissue_is_marked() -> None:
+    density = glass_density(1000, 4000)
+    tissue = rectangle((1000, 4000), 300, 2600, 700, 3500)
+    paint_tissue(density, tissue)
+    line = np.zeros((1000, 4000), np.uint8)
+    cv2.line(line, (50, 480), (3950, 520), 1, 20)
+    density[line > 0] += GREY
+    found = find(develop(density))
+    assert found.area_mm2(found.tissue) == pytest.approx(tissue.sum() * 1e-6, rel=0.03)
+    assert not found.tissue[:, : 2500 // 4].any()
+    band = rectangle((1000, 4000), 470, 2650, 550, 3450)
+    edge = found.artefact("edge")
+    assert edge[:, 2700 // 4 : 3400 // 4].any(axis=0).all()
+    assert edge[~on_mask_grid(band, found)].sum() < 0.2 * edge.sum()
+
+
+def test_air_bubble_marks_what_it_encloses() -> None:
+    density = glass_density(1400, 2400)
+    tissue = rectangle((1400, 2400), 500, 200, 900, 1300)
+    paint_tissue(density, tissue)
+    ring = np.zeros((1400, 2400), np.uint8)
+    cv2.circle(ring, (1500, 700), 450, 1, 24)
+    density[ring > 0] += GREY
+    found = find(develop(density))
+    assert found.area_mm2(found.tissue) == pytest.approx(tissue.sum() * 1e-6, rel=0.03)
+    bubble = found.artefact("bubble")
+    assert bubble[700 // 4, 1200 // 4]
+    assert not bubble[:, : 1000 // 4].any()
+
+
+def test_a_stained_strand_is_tissue() -> None:
+    density = _density()
+    strand = np.zeros(SHAPE, np.uint8)
+    cv2.line(strand, (20, 60), (1380, 90), 1, 30)
+    paint_tissue(density, TISSUE | (strand > 0))
+    found = find(develop(density))
+    assert found.tissue[75 // 4, 700 // 4]
+    assert not found.artefact("edge").any()
+
+
 def test_artefacts_lie_within_tissue_and_can_be_switched_off() -> None:
     density = _density()
     stroke = np.zeros(SHAPE, np.uint8)

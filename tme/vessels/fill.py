@@ -37,10 +37,10 @@ DARK_SHARE = 0.08
 """A hole is a lumen with this share of empty pixels, or with no more nuclei than this."""
 LINED_SHARE = 0.7
 """Share of a hole's rim that endothelium must line where gaps are wider than the joining distance."""
-WIDE_GAP_UM = 12.0
+WIDE_GAP_UM = 16.0
 """Widest gap in a wall."""
-WIDER_THAN_GAP = 0.8
-"""Half width of a lumen over half the gap that was sealed; the bay between two vessels is narrower."""
+WIDER_THAN_GAP = 1.0
+"""Half width of a lumen over half the gap that was sealed: the bay between two vessels is narrower."""
 CONTACT_UM = 2.0
 """Reach within which endothelium lines a rim."""
 

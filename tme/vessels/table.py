@@ -61,7 +61,6 @@ def outermost(rows: Sequence[Row]) -> list[Row]:
     if len(rows) < 2:
         return list(rows)
     polygons = np.array([row.polygon for row in rows], dtype=object)
-    shapely.prepare(polygons)
     inner, outer = shapely.STRtree(polygons).query(polygons, predicate="covered_by")
     enclosed = set(inner[inner != outer].tolist())
     return [row for index, row in enumerate(rows) if index not in enclosed]

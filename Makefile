@@ -1,11 +1,11 @@
-# make install | demo | test | bench | clean — needs Python 3.11+ and make, sets up the rest in .venv
+# make install | demo | test | test-engines | bench | clean — needs Python 3.11+ and make, sets up the rest in .venv
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: install demo test lint clean
+.PHONY: install demo test test-engines lint clean
 
 install: $(STAMP)
 
@@ -22,10 +22,22 @@ demo: $(STAMP)
 test: $(STAMP) lint
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope
 
+# The optional engines, each generation with its own packages; `make test` skips what needs them.
+ENGINES := cellpose3 cellpose4
+
+test-engines: $(ENGINES:%=.venv-%/.installed)
+	for engine in $(ENGINES); do .venv-$$engine/bin/python -m pytest tests/engines || exit 1; done
+
+.venv-%/.installed: pyproject.toml constraints-%.txt
+	test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --no-compile --constraint constraints-$*.txt \
+	  --editable '.[cellpose]' hypothesis pytest pytest-timeout
+	@touch $@
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) demo-results build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(ENGINES:%=.venv-%) demo-results build dist .pytest_cache .mypy_cache .ruff_cache

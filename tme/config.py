@@ -106,7 +106,9 @@ class CellSettings(Settings):
     max_area_um2: Positive = Field(400.0, le=2000, description="µm²; larger objects are dropped.")
     weights: str | None = Field(None, description="Path of the weights, for engines that need them.")
     weights_sha256: str | None = Field(
-        None, pattern=r"^[0-9a-f]{64}$", description="Expected sha256 of the weights; empty: not checked."
+        None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="sha256 the weights must have; may be empty for published weights tme knows.",
     )
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="Where a network runs.")
 

@@ -61,9 +61,7 @@ class TileGrid:
         return [tuple(groups[key]) for key in sorted(groups)]
 
 
-def make_grid(
-    tissue: TissueMask, size: tuple[int, int], mpp: float, core_px: int, halo_px: int
-) -> TileGrid:
+def make_grid(tissue: TissueMask, size: tuple[int, int], mpp: float, core_px: int, halo_px: int) -> TileGrid:
     """Windows whose core touches tissue.
 
     Parameters

@@ -242,7 +242,8 @@ class Config(Settings):
 
     def sha256(self) -> str:
         """Hash of every key that can change a result; `RunSettings` is left out."""
-        return settings_hash(self.model_dump(mode="json", exclude={"run"}))
+        # A weights file counts by its content (`weights_sha256`, the model's hash), not by its path.
+        return settings_hash(self.model_dump(mode="json", exclude={"run": True, "cells": {"weights"}}))
 
 
 def settings_hash(settings: Any) -> str:

@@ -166,7 +166,7 @@ def verify_sha256(path: Path, expected: str) -> None:
             "the weights are not the ones pinned",
             where=path.name,
             why=f"sha256 {digest[:16]}… instead of {expected[:16]}…",
-            fix="fetch them again with `tme models fetch`",
+            fix="fetch the file again from where it was published",
         )
 
 

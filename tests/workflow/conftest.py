@@ -33,7 +33,9 @@ def small_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
         name = f"{patient}_{timepoint}_{stain}"
         made = render_slide(SlideSpec(stain, area_mm2=0.2, til_density_per_mm2=300, mvd_per_mm2=90), seed)
         WRITERS[suffix](folder / f"{name}{suffix}", made.pixels, made.mpp, 85)
-        rows.append(f"{patient},{timepoint},{stain},{name}{suffix},{name},{-3 if timepoint == 'baseline' else 40}")
+        rows.append(
+            f"{patient},{timepoint},{stain},{name}{suffix},{name},{-3 if timepoint == 'baseline' else 40}"
+        )
     (folder / "cohort.csv").write_text("\n".join(rows) + "\n")
     return folder
 

@@ -27,7 +27,11 @@ def to_dicom(source: Path, folder: Path) -> Path:
     except (ImportError, OSError, RuntimeError) as error:
         pytest.skip(f"wsidicomizer cannot run here ({error}); it needs libturbojpeg")
     WsiDicomizer.convert(
-        str(source), output_path=str(folder), include_label=False, include_overview=False, include_thumbnail=False
+        str(source),
+        output_path=str(folder),
+        include_label=False,
+        include_overview=False,
+        include_thumbnail=False,
     )
     return folder
 
@@ -52,7 +56,8 @@ def to_pyramid(pixels: np.ndarray, path: Path) -> Path:
             level = np.ascontiguousarray(pixels[::step, ::step])
             tiff.write(
                 level, photometric="rgb", tile=(256, 256), compression="deflate", subfiletype=int(step > 1),
-                resolution=(1e4 / (MPP * step), 1e4 / (MPP * step)), resolutionunit="CENTIMETER", metadata=None,
+                resolution=(1e4 / (MPP * step), 1e4 / (MPP * step)), resolutionunit="CENTIMETER",
+                metadata=None,
             )  # fmt: skip
     return path
 

@@ -36,12 +36,19 @@ def test_every_slide_has_its_row_and_every_file_is_there(clean_run: Path) -> Non
         "A_baseline_CD8", "A_on_treatment_CD8", "A_baseline_CD31", "A_on_treatment_CD31", "B_baseline_HE",
     ]  # fmt: skip
     assert {row["status"] for row in table} == {"ok"}
-    for name in ("index.html", "report/index.html", "pairs.csv", "patient_metrics.csv", "data_dictionary.csv"):
+    for name in (
+        "index.html",
+        "report/index.html",
+        "pairs.csv",
+        "patient_metrics.csv",
+        "data_dictionary.csv",
+    ):
         assert (clean_run / name).stat().st_size > 0
     for slide, own in (("A_baseline_CD8", "cells"), ("A_baseline_CD31", "vessels")):
         folder = clean_run / "slides" / slide
-        for name in ("outcome.json", "manifest.json", "qc.json", "measurements.json", "thumbnail.jpg",
-                     "tissue.geojson", f"{own}.parquet", f"{own}.geojson.gz", "overlay/index.html"):  # fmt: skip
+        pages = ["thumbnail.jpg", "tissue.geojson", f"{own}.geojson.gz", "overlay/index.html"]
+        values = ["outcome.json", "manifest.json", "qc.json", "measurements.json", f"{own}.parquet"]
+        for name in pages + values:
             assert (folder / name).is_file(), name
     assert not list(clean_run.rglob("*.part"))
 
@@ -71,24 +78,38 @@ def test_a_dask_cluster_changes_no_byte(clean_run: Path, small_cohort: Path, tmp
         n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", host="127.0.0.1", silence_logs=40
     ) as cluster:
         settings = config(tmp_path, f"run: {{task_px: 1024, scheduler: '{cluster.scheduler_address}'}}\n")
-        done = tme("run", small_cohort / "cohort.csv", "-o", tmp_path / "r", "--config", settings, "--cores", 1)
+        done = tme(
+            "run", small_cohort / "cohort.csv", "-o", tmp_path / "r", "--config", settings, "--cores", 1
+        )
     assert done.returncode == 0, done.stdout
     assert hashes(tmp_path / "r") == hashes(clean_run)
 
 
 def test_a_bare_snakemake_changes_no_byte(clean_run: Path, small_cohort: Path, tmp_path: Path) -> None:
     done = snakemake(
-        "--cores", 2, "--config", f"sheet={small_cohort / 'cohort.csv'}", f"output={tmp_path / 'r'}", cwd=tmp_path
+        "--cores",
+        2,
+        "--config",
+        f"sheet={small_cohort / 'cohort.csv'}",
+        f"output={tmp_path / 'r'}",
+        cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
     assert hashes(tmp_path / "r") == hashes(clean_run)
     again = snakemake(
-        "--cores", 2, "--config", f"sheet={small_cohort / 'cohort.csv'}", f"output={tmp_path / 'r'}", cwd=tmp_path
+        "--cores",
+        2,
+        "--config",
+        f"sheet={small_cohort / 'cohort.csv'}",
+        f"output={tmp_path / 'r'}",
+        cwd=tmp_path,
     )
     assert "Nothing to be done" in again.stderr + again.stdout
 
 
-def test_a_changed_setting_runs_only_what_depends_on_it(clean_run: Path, small_cohort: Path, tmp_path: Path) -> None:
+def test_a_changed_setting_runs_only_what_depends_on_it(
+    clean_run: Path, small_cohort: Path, tmp_path: Path
+) -> None:
     results = tmp_path / "r"
     shutil.copytree(clean_run, results)
     cells = {path: path.stat().st_ino for path in results.rglob("cells.parquet")}
@@ -109,7 +130,9 @@ def test_a_killed_run_goes_on_and_ends_the_same(
 ) -> None:
     results = tmp_path / "r"
     words = [sys.executable, "-m", "tme", "run", str(small_cohort / "cohort.csv"), "-o", str(results)]
-    process = subprocess.Popen(words, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        words, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     _wait_for(lambda: list((results / "slides").glob("*/outcome.json")), 120)
     if whole_group:
         _kill_tree(process.pid)
@@ -135,7 +158,9 @@ def _kill_tree(pid: int) -> None:
         os.kill(child.pid, signal.SIGKILL)
 
 
-def test_one_broken_slide_changes_nothing_for_the_others(clean_run: Path, small_cohort: Path, tmp_path: Path) -> None:
+def test_one_broken_slide_changes_nothing_for_the_others(
+    clean_run: Path, small_cohort: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "cohort"
     shutil.copytree(small_cohort, folder)
     (folder / "broken.tif").write_bytes((folder / "B_baseline_HE.tif").read_bytes()[:60_000])
@@ -158,7 +183,16 @@ def test_one_broken_slide_changes_nothing_for_the_others(clean_run: Path, small_
     assert again.returncode == 3
 
 
-HOSTILE = ["x;touch P", "../evil", "<script>alert(1)</script>", "=1+1", "{x}", "病" * 64, "$(touch P)", "a'b\"c"]
+HOSTILE = [
+    "x;touch P",
+    "../evil",
+    "<script>alert(1)</script>",
+    "=1+1",
+    "{x}",
+    "病" * 64,
+    "$(touch P)",
+    "a'b\"c",
+]
 
 
 def test_hostile_text_is_only_text(small_cohort: Path, tmp_path: Path) -> None:
@@ -208,6 +242,14 @@ def test_an_interrupt_stops_and_the_exit_code_says_so(small_cohort: Path, tmp_pa
     time.sleep(2)
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 130
+
+
+def test_an_engine_that_cannot_run_stops_a_run_before_any_compute(small_cohort: Path, tmp_path: Path) -> None:
+    settings = config(tmp_path, "cells: {engine: cellpose}\n")
+    done = tme("run", small_cohort / "cohort.csv", "-o", tmp_path / "r", "--config", settings)
+    assert done.returncode == 2
+    assert "cellpose" in done.stderr
+    assert not (tmp_path / "r").exists()
 
 
 def test_the_sheet_stops_a_run_before_any_compute(tmp_path: Path) -> None:

@@ -118,9 +118,9 @@ def label_moments(labels: NDArray[np.int32]) -> NDArray[np.float64]:
     count = int(owner.max()) + 1 if len(owner) else 1
     area = np.bincount(owner, minlength=count).astype(np.float64)
     sums = [np.bincount(owner, values, count) for values in (x, y, x * x, y * y, x * y)]
-    sums[2] += area / 12
-    sums[3] += area / 12
-    return np.column_stack([area, *sums])
+    # A pixel is a square, not a point: its own second moment.
+    own = area / 12
+    return np.column_stack([area, sums[0], sums[1], sums[2] + own, sums[3] + own, sums[4]])
 
 
 def fills(moments: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

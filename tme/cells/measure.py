@@ -137,7 +137,7 @@ def eccentricity(polygons: NDArray[np.object_]) -> Values:
     cross = x0 * y1 - x1 * y0
 
     def total(values: Values) -> Values:
-        return np.bincount(owner, values, len(polygons))
+        return np.asarray(np.bincount(owner, values, len(polygons)), np.float64)
 
     area = np.maximum(total(cross) / 2, 1e-12)
     mean_x, mean_y = total((x0 + x1) * cross) / (6 * area), total((y0 + y1) * cross) / (6 * area)

@@ -130,7 +130,7 @@ def _polygons(
     index = place[number[keep]]
     by_label = np.argsort(index, kind="stable")
     rings = shapely.linearrings(coordinates[by_label], indices=index[by_label])
-    polygons = shapely.polygons(rings)
+    polygons = np.asarray(shapely.polygons(rings), object)
     for wrong in np.flatnonzero(~shapely.is_valid(polygons)):
         # A ring that touches itself in a corner encloses a hole there; said as a hole it is valid.
         polygons[wrong] = _largest(shapely.buffer(polygons[wrong], 0))

@@ -46,7 +46,8 @@ def reduced_mask(mask: Mask, mpp: float, longest_px: int = PICTURE_PX) -> tuple[
     height, width = (-(-side // factor) for side in mask.shape)
     padded = np.zeros((height * factor, width * factor), bool)
     padded[: mask.shape[0], : mask.shape[1]] = mask
-    return padded.reshape(height, factor, width, factor).any(axis=(1, 3)), mpp * factor
+    shown = np.asarray(padded.reshape(height, factor, width, factor).any(axis=(1, 3)), bool)
+    return shown, mpp * factor
 
 
 def field_objects(

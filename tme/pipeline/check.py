@@ -8,7 +8,7 @@ from pathlib import Path
 from tme.cohort import SlideRow
 from tme.config import load_config
 from tme.errors import Problem
-from tme.pipeline.inputs import load_run_cohort
+from tme.pipeline.inputs import check_engine, load_run_cohort
 from tme.slide.pool import preflight_many
 from tme.stains import STAINS
 
@@ -25,6 +25,7 @@ def check_sheet(sheet: Path, config_file: Path | None, cores: int, say: Say) -> 
     """
     config = load_config(config_file)
     cohort = load_run_cohort(sheet, config)
+    check_engine(cohort, config)
     for note in cohort.notes:
         say(f"{note.severity}: {note}")
     rows = [row for row in cohort.slides if not row.exclude]

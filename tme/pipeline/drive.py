@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tme.errors import ConfigError
+from tme.pipeline.inputs import check_engine
 from tme.pipeline.outcome import Outcome, load_outcome
 from tme.pipeline.resources import resource
 from tme.pipeline.workflow import DRIVEN, Run, discard_stale, open_workflow
@@ -57,6 +58,7 @@ def drive(request: RunRequest, say: Say) -> int:
         0 all ok, 1 a bug, 3 some slides failed, 5 no space, 130/143 signals.
     """
     run = open_run(request)
+    check_engine(run.cohort, run.config)
     _own_folder(Path(run.output))
     with run_lock(Path(run.output)):
         check_no_orphans(Path(run.output))

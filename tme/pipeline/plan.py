@@ -14,6 +14,7 @@ from tme.cohort import Cohort, SlideRow
 from tme.config import Config, settings_hash
 from tme.pipeline.outcome import OUTCOME, load_outcome
 from tme.pipeline.versions import STAGES
+from tme.safety import file_sha256
 from tme.stains import STAINS
 from tme.store import is_intact, read_manifest
 
@@ -86,7 +87,7 @@ def key_inputs(row: SlideRow, config: Config, fingerprint: str) -> dict[str, obj
         "overlay": config.overlay,
     }
     if "cells" in stain.targets:
-        sections["cells"] = config.cells
+        sections["cells"] = config.cells.model_copy(update={"weights": _file_hash(config.cells.weights)})
     if "vessels" in stain.targets:
         sections["vessels"] = config.vessels
     return {
@@ -95,7 +96,7 @@ def key_inputs(row: SlideRow, config: Config, fingerprint: str) -> dict[str, obj
         "mpp": row.mpp,
         "exclude": row.exclude,
         "sha256": row.sha256,
-        "annotations": _annotation_hash(row),
+        "annotations": _file_hash(row.annotations),
         "shown": [row.patient_id, row.lesion_id, row.timepoint],
         "settings": {name: settings_hash(section) for name, section in sections.items()},
         "versions": dict(STAGES),
@@ -141,10 +142,8 @@ def _difference(before: dict[str, object], now: dict[str, object]) -> str:
     return "changed: " + (", ".join(changed) or "key")
 
 
-def _annotation_hash(row: SlideRow) -> str:
-    from tme.safety import file_sha256
-
-    return file_sha256(row.annotations) if row.annotations and row.annotations.is_file() else ""
+def _file_hash(path: Path | str | None) -> str:
+    return file_sha256(Path(path)) if path and Path(path).is_file() else ""
 
 
 def _megabytes(path: Path) -> float:

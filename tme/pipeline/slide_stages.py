@@ -80,7 +80,9 @@ class SlideStages:
         if reason:
             return None, reason
         settings = self.config.cells
-        key = self._next_key("cells", settings, load_engine(settings).model_sha256)
+        # Weights count by their content, not by their path.
+        settled = settings.model_copy(update={"weights": None})
+        key = self._next_key("cells", settled, load_engine(settings).model_sha256)
 
         def compute(folder: Path) -> Any:
             task_px = self.config.run.task_px

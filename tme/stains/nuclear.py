@@ -42,7 +42,8 @@ def nuclear_signal(density: NDArray[np.float32], kind: str, mpp: float) -> NDArr
         Optical density on H&E; squashed, 0-0.77, on DAB sections.
     """
     if kind == "dab":
-        signal = density[..., 0] + np.float32(DAB_WEIGHT) * np.maximum(density[..., 1], 0)
+        second = np.maximum(density[..., 1], 0)
+        signal = np.asarray(density[..., 0] + np.float32(DAB_WEIGHT) * second, np.float32)
     else:
         signal = density[..., 0].copy()
     np.clip(signal, 0, TOP_OD[kind], out=signal)

@@ -26,11 +26,20 @@ VERDICTS = yaml.safe_load(Path(__file__).with_name("slide_verdicts.yaml").read_t
 MAX_RSS_MB = 1000
 
 
+def own_peak_mb() -> float:
+    """Peak memory of this process, MB; getrusage would count what its parent held at the fork, too."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 / 1024
+
+
 def weighed(path: Path, mpp: float | None, stain_kind: str | None) -> Preflight:
     """`preflight`; seconds and peak MB of the process in the fingerprint's place."""
     began = time.perf_counter()
     found = preflight(path, mpp, stain_kind)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = own_peak_mb()
     return replace(found, fingerprint=f"{time.perf_counter() - began:.2f} {peak:.0f}")
 
 

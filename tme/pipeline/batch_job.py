@@ -45,7 +45,7 @@ def run_batch(cohort: Cohort, config: Config, results: Path, slides: Iterable[st
                 fix="use a slide_id of the sheet",
             )
         row = rows[slide_id]
-        inputs = key_inputs(row, config, fingerprint(row.path) if row.path.exists() else "missing")
+        inputs = key_inputs(row, config, fingerprint)
         job = SlideJob(row, config, results, settings_hash(inputs), inputs)
         if not _restore(job):
             _in_child(job)

@@ -92,7 +92,7 @@ def _on_cluster(client: Any, settings: RunSettings) -> Runner:
         results = []
         for task, future in zip(tasks, futures, strict=True):
             try:
-                results.append(future.result(timeout=settings.timeout_s))
+                results.append(_waited(future, settings))
             except KilledWorker:
                 results.append(_once_more(client, function, task, settings))
         return results
@@ -100,12 +100,27 @@ def _on_cluster(client: Any, settings: RunSettings) -> Runner:
     return run
 
 
+def _waited(future: Any, settings: RunSettings) -> Any:
+    try:
+        return future.result(timeout=settings.timeout_s)
+    except TimeoutError as error:
+        # A task's own TimeoutError is its error; the wait's leaves the task unfinished.
+        if future.done():
+            raise
+        raise LostTaskError(
+            f"a task was not finished after {settings.timeout_s:g} s",
+            where="cluster",
+            why="its worker is gone, busy with something else or far too slow",
+            fix="look at the cluster's workers, or raise run.timeout_s",
+        ) from error
+
+
 def _once_more(client: Any, function: Callable[[Any], Any], task: Any, settings: RunSettings) -> Any:
     # A worker's death takes every task it held with it; only a task that also fails alone is to blame.
     from distributed import KilledWorker
 
     try:
-        return client.submit(function, task, pure=False, retries=0).result(timeout=settings.timeout_s)
+        return _waited(client.submit(function, task, pure=False, retries=0), settings)
     except KilledWorker as error:
         raise LostTaskError(
             "a task killed its worker twice",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -147,7 +148,8 @@ class _forwarded:
     def _forward(self, kind: int, _frame: object) -> None:
         self.caught.append(kind)
         # The whole group: Snakemake alone would wait for its jobs to end.
-        os.killpg(self.process.pid, signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGTERM)
 
 
 def _watch(run: Run, process: subprocess.Popen[bytes], say: Say) -> None:

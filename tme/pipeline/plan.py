@@ -12,9 +12,11 @@ from pathlib import Path
 
 from tme.cohort import Cohort, SlideRow
 from tme.config import Config, settings_hash
+from tme.errors import SlideError
 from tme.pipeline.outcome import OUTCOME, load_outcome
 from tme.pipeline.versions import STAGES
-from tme.safety import file_sha256
+from tme.safety import error_text, file_sha256
+from tme.slide.hashing import members
 from tme.stains import STAINS
 from tme.store import is_intact, read_manifest
 
@@ -70,13 +72,13 @@ def make_plan(cohort: Cohort, config: Config, results: Path, fingerprint: Finger
     """
     slides = []
     for row in cohort.slides:
-        inputs = key_inputs(row, config, fingerprint(row.path) if row.path.exists() else "missing")
+        inputs = key_inputs(row, config, fingerprint)
         done, why = _state(results / "slides" / row.slide_id, inputs)
         slides.append(SlidePlan(row.slide_id, settings_hash(inputs), done, why, _megabytes(row.path)))
     return Plan(tuple(slides), _batches(slides, config.run.batch_mb))
 
 
-def key_inputs(row: SlideRow, config: Config, fingerprint: str) -> dict[str, object]:
+def key_inputs(row: SlideRow, config: Config, fingerprint: Fingerprint) -> dict[str, object]:
     """Everything that can change a slide's artefacts, by name; its hash is the plan's key."""
     stain = STAINS.get(row.stain)
     sections = {
@@ -91,7 +93,7 @@ def key_inputs(row: SlideRow, config: Config, fingerprint: str) -> dict[str, obj
     if "vessels" in stain.targets:
         sections["vessels"] = config.vessels
     return {
-        "slide": fingerprint,
+        "slide": _slide_hash(row.path, fingerprint),
         "stain": row.stain,
         "mpp": row.mpp,
         "exclude": row.exclude,
@@ -146,10 +148,23 @@ def _file_hash(path: Path | str | None) -> str:
     return file_sha256(Path(path)) if path and Path(path).is_file() else ""
 
 
+def _slide_hash(path: Path, fingerprint: Fingerprint) -> str:
+    """The slide's fingerprint; of one that cannot be read, what is wrong with it.
+
+    Such a slide fails in its own job, where it stops no other.
+    """
+    try:
+        return fingerprint(path)
+    except (SlideError, OSError) as error:
+        return f"unreadable: {error_text(error)}"
+
+
 def _megabytes(path: Path) -> float:
-    if path.is_dir():
-        return sum(found.stat().st_size for found in path.rglob("*") if found.is_file()) / 1e6
-    return path.stat().st_size / 1e6 if path.exists() else 0.0
+    """Size of all files of the slide; 0 where they cannot be read."""
+    try:
+        return sum(file.stat().st_size for _, file in members(path)) / 1e6
+    except (SlideError, OSError):
+        return 0.0
 
 
 def _batches(slides: list[SlidePlan], limit_mb: float) -> tuple[tuple[str, ...], ...]:

@@ -16,10 +16,11 @@ from tme.pipeline.cohort_job import cohort_is_done, cohort_key
 from tme.pipeline.inputs import load_run_cohort
 from tme.pipeline.plan import Plan, discard_failed, make_plan
 from tme.slide.hashing import fingerprint
-from tme.store import run_lock
+from tme.store import check_no_orphans, run_lock
 
 DRIVEN = "TME_RUN_HOLDS_LOCK"
 _held = contextlib.ExitStack()
+_held_folders: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,8 @@ def open_workflow(settings: Mapping[str, Any], discard: bool) -> Run:
     settings : mapping
         Snakemake's ``config``.
     discard : bool
-        Remove outcomes and tables that are stale, so that Snakemake makes them; False for dry runs
-        and for jobs on a cluster, which read the Snakefile again.
+        Take the folder's lock and remove outcomes and tables that are stale, so that Snakemake makes
+        them; False for dry runs and for jobs on a cluster, which read the Snakefile again.
     """
     missing = [name for name in ("sheet", "output") if not settings.get(name)]
     if missing:
@@ -95,12 +96,13 @@ def open_workflow(settings: Mapping[str, Any], discard: bool) -> Run:
     plan = make_plan(cohort, config, output, fingerprint)
     run = Run(str(sheet), str(output), config_file, config, cohort, plan)
     if discard:
+        hold_lock(run)
         discard_stale(run)
     return run
 
 
 def discard_stale(run: Run) -> None:
-    """Remove what must be made anew; call only while the run lock is held or about to be."""
+    """Remove what must be made anew; call only while the run lock is held."""
     output = Path(run.output)
     discard_failed(output, run.plan)
     if run.plan.pending or not cohort_is_done(output, run.cohort_key):
@@ -109,5 +111,7 @@ def discard_stale(run: Run) -> None:
 
 def hold_lock(run: Run) -> None:
     """Take the folder's lock for a bare ``snakemake``; `tme run` holds it already."""
-    if os.environ.get(DRIVEN) != "1":
+    if os.environ.get(DRIVEN) != "1" and run.output not in _held_folders:
         _held.enter_context(run_lock(Path(run.output)))
+        _held_folders.add(run.output)
+        check_no_orphans(Path(run.output))

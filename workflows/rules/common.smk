@@ -2,12 +2,8 @@
 # Ids in the plan are checked slugs; text from the sheet never reaches a rule.
 import sys
 
-from tme.pipeline.workflow import hold_lock, open_workflow
+from tme.pipeline.workflow import open_workflow
 
 RUN = open_workflow(config, discard=workflow.is_main_process and not workflow.dryrun)
 OUTPUT = RUN.output
 TME = [sys.executable, "-m", "tme"]
-
-
-onstart:
-    hold_lock(RUN)

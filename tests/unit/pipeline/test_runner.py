@@ -58,6 +58,19 @@ def test_a_task_that_kills_its_worker_is_named_and_others_are_not_blamed(cluster
         assert run(slow_square, [5]) == [25]
 
 
+def too_slow(number: int) -> int:
+    time.sleep(3)
+    return number
+
+
+def test_a_task_that_takes_too_long_is_named(cluster: str) -> None:
+    with (
+        make_runner(RunSettings(scheduler=cluster, timeout_s=0.3)) as run,
+        pytest.raises(LostTaskError, match="not finished after"),
+    ):
+        run(too_slow, [1])
+
+
 @pytest.mark.parametrize("scheduler", ["serial", "threads"])
 def test_a_tasks_own_error_comes_through(scheduler: str) -> None:
     with (

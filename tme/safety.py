@@ -52,6 +52,12 @@ def comparison_key(text: str) -> str:
     return "".join(c for c in folded if unicodedata.category(c) not in {"Cf", "Cc"}).strip()
 
 
+def error_text(error: BaseException) -> str:
+    """What an error says, on one line and without the folders of this machine: it may enter a table."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return re.sub(r"(?<!\w)/\S*/", "", " ".join(text.split()))[:160]
+
+
 def csv_text(text: str) -> str:
     """Text for a CSV cell that no spreadsheet will run; undone by `csv_text_back`.
 

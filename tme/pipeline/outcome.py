@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tme.errors import BusyError, Problem, SpaceError, TmeError
+from tme.safety import error_text
 from tme.store import read_json, write_json
 
 log = logging.getLogger("tme")
@@ -99,7 +100,7 @@ def guarded(slide_id: str, plan_key: str, job: Callable[[], Outcome]) -> Outcome
             Problem(
                 slide_id,
                 "an unexpected error (a bug in tme)",
-                f"{type(error).__name__}: {error}"[:300],
+                f"{type(error).__name__}: {error_text(error)}",
                 "please report it with the traceback in logs/",
             ),
         )

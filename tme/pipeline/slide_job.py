@@ -22,6 +22,7 @@ from tme.slide.hashing import content_sha256
 from tme.slide.preflight import preflight
 from tme.stains import STAINS, Stain
 from tme.store import recover
+from tme.tissue import quality
 from tme.tissue.types import TissueMask
 
 
@@ -90,7 +91,7 @@ def run_slide(job: SlideJob) -> Outcome:
         cells, no_cells = stages.cells(tissue, profile, runner)
         vessels, no_vessels = stages.vessels(tissue, profile, runner)
     regions, notes = _regions(job, tissue, slide.info.mpp)
-    cautions = (*noticed, *profile.cautions, *notes)
+    cautions = (*noticed, *quality(tissue, None)["cautions"], *profile.cautions, *notes)
     outcome = job.outcome("ok", cautions=cautions)
     context = SlideContext(
         keys=slide_keys(job.row, slide, cells, vessels, job.config, outcome),

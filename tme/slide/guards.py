@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import stat
 import struct
 import zlib
@@ -12,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tme.errors import SlideError
+from tme.safety import error_text
 from tme.slide.source import RawLevel
 
 MAX_PIXELS = 4 * 10**11
@@ -51,19 +51,13 @@ def decoding(path: Path, what: str = "the file cannot be read") -> Iterator[None
     except SlideError:
         raise
     except DECODER_ERRORS as error:
-        detail = _detail(error)
+        detail = error_text(error)
         raise SlideError(
             what,
             where=shown(path),
             why=f"{type(error).__name__}: {detail}" if detail else type(error).__name__,
             fix="copy the slide from the scanner again and compare file sizes",
         ) from error
-
-
-def _detail(error: Exception) -> str:
-    """What an error says, on one line and without the folders of this machine."""
-    text = (error.strerror or "") if isinstance(error, OSError) and error.strerror else str(error)
-    return re.sub(r"(?<!\w)/\S*/", "", " ".join(text.split()))[:160]
 
 
 def check_path(path: Path) -> None:
@@ -85,7 +79,7 @@ def check_path(path: Path) -> None:
         ) from error
     except (OSError, ValueError) as error:
         raise SlideError(
-            "the path cannot be followed", where=where, why=_detail(error), fix="check the path"
+            "the path cannot be followed", where=where, why=error_text(error), fix="check the path"
         ) from error
     if stat.S_ISDIR(status.st_mode):
         return

@@ -140,14 +140,15 @@ def _section(
 
 
 def _primary(rows: Sequence[Row], compartment: str) -> list[Row]:
-    """One row per patient and lesion: the configured compartment, or tumour where there is one."""
+    """One row per patient and lesion: the configured compartment, or tumour where both samples have it."""
     if compartment != "auto":
         return [row for row in rows if row.get("compartment") == compartment]
     chosen: dict[tuple[str, str], Row] = {}
     for row in rows:
         key = (row.get("patient_id", ""), row.get("lesion_id", ""))
-        rank = {"tumour": 0, "evaluable": 1}
-        if key not in chosen or rank.get(row["compartment"], 2) < rank.get(chosen[key]["compartment"], 2):
+        # As in patient_metrics.csv: a tumour area is not compared with a whole section.
+        both = bool(row.get("area_pre_mm2") and row.get("area_post_mm2"))
+        if row["compartment"] == "evaluable" or (row["compartment"] == "tumour" and both):
             chosen[key] = row
     return list(chosen.values())
 

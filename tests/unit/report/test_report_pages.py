@@ -26,7 +26,8 @@ SLIDE_COLUMNS = (
 )  # fmt: skip
 PAIR_COLUMNS = (
     "patient_id", "lesion_id", "stain", "compartment", "metric", "kind", "timepoint_pre", "timepoint_post",
-    "value_pre", "value_post", "log2fc", "log2fc_ci_low", "log2fc_ci_high", "rc_log2", "rc_source",
+    "value_pre", "value_post", "area_pre_mm2", "area_post_mm2", "log2fc", "log2fc_ci_low",
+    "log2fc_ci_high", "rc_log2", "rc_source",
     "change_call", "interval_days", "note",
 )  # fmt: skip
 
@@ -44,7 +45,8 @@ def change(patient: str, call: str, **columns: Any) -> dict[str, Any]:
     return {
         "patient_id": patient, "stain": "CD8", "compartment": "evaluable", "metric": "til_density_per_mm2",
         "kind": "count density", "timepoint_pre": "baseline", "timepoint_post": "on_treatment",
-        "value_pre": 100.0, "value_post": 640.0, "log2fc": 2.68, "log2fc_ci_low": 2.0, "log2fc_ci_high": 3.3,
+        "value_pre": 100.0, "value_post": 640.0, "area_pre_mm2": 3.0, "area_post_mm2": 2.0,
+        "log2fc": 2.68, "log2fc_ci_low": 2.0, "log2fc_ci_high": 3.3,
         "rc_log2": 1.0, "rc_source": "default", "change_call": call, "interval_days": 42,
     } | columns  # fmt: skip
 
@@ -163,6 +165,11 @@ class TestReport:
             report_page(tmp_path, [slide("a")], pairs, change={"primary_compartment": "evaluable"})
         )
         assert ("tumour" in auto, "tumour" in forced) == (True, False)
+
+    def test_a_tumour_annotated_on_one_side_only_is_no_primary_row(self, tmp_path: Path) -> None:
+        one_side = change("P01", "not_evaluable", compartment="tumour", area_pre_mm2=None)
+        text = page_text(report_page(tmp_path, [slide("a")], [change("P01", "increase"), one_side]))
+        assert "tumour" not in text
 
     def test_only_the_primary_pair_of_time_points_is_shown(self, tmp_path: Path) -> None:
         other = change("P09", "increase", timepoint_post="progression")

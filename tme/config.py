@@ -19,7 +19,6 @@ from tme.errors import ConfigError, Problem
 from tme.safety import load_yaml
 
 Positive = Annotated[float, Field(gt=0)]
-Percent = Annotated[float, Field(ge=0, le=100)]
 
 
 class Settings(BaseModel):
@@ -208,7 +207,7 @@ class RunSettings(Settings):
         pattern=r"^(serial|threads|processes|tcp://[A-Za-z0-9.\-\[\]:]+)$",
     )
     memory_mb: int = Field(2000, ge=500, description="MB planned per worker.")
-    timeout_s: Positive = Field(3600.0, description="s; longest wait for one task.")
+    timeout_s: Positive = Field(3600.0, description="s; longest wait for one task of a Dask scheduler.")
     batch_mb: Positive = Field(
         8.0, description="MB of slide files up to which small slides share one process."
     )

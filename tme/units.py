@@ -50,8 +50,3 @@ def um2_to_mm2(area_um2: float) -> float:
 def mm2_to_um2(area_mm2: float) -> float:
     """Area in mm² to µm²."""
     return area_mm2 * UM2_PER_MM2
-
-
-def um_to_mm(length_um: float) -> float:
-    """Length in µm to mm."""
-    return length_um / UM_PER_MM

@@ -90,13 +90,6 @@ class Cohort:
         """Patients in the order they first appear."""
         return tuple(dict.fromkeys(row.patient_id for row in self.slides))
 
-    def by_patient(self) -> dict[str, tuple[SlideRow, ...]]:
-        """Patient -> slides, both in the order of the sheet."""
-        grouped: dict[str, list[SlideRow]] = {}
-        for row in self.slides:
-            grouped.setdefault(row.patient_id, []).append(row)
-        return {patient: tuple(rows) for patient, rows in grouped.items()}
-
     def slide(self, slide_id: str) -> SlideRow:
         """The slide of that id; KeyError if there is none."""
         for row in self.slides:

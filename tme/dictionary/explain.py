@@ -98,7 +98,7 @@ def _column_text(files: list[str], column: ColumnSpec) -> str:
 
 
 def _key_text(key: str, field: FieldInfo, default: Any) -> str:
-    bounds = _bounds(field)
+    bounds = bounds_text(field)
     lines = [key, *_wrapped(field.description or "", "  ")]
     if bounds:
         lines.append(f"  range: {bounds}")
@@ -106,8 +106,8 @@ def _key_text(key: str, field: FieldInfo, default: Any) -> str:
     return "\n".join(lines)
 
 
-def _bounds(field: FieldInfo) -> str:
-    """``≥ 1 and ≤ 16`` from the field's annotations; the choices of a closed list."""
+def bounds_text(field: FieldInfo) -> str:
+    """A key's range, ``≥ 1 and ≤ 16``, or the choices of a closed list; empty if anything goes."""
     found: dict[str, Any] = {}
     for item in field.metadata:
         for attribute in BOUNDS:

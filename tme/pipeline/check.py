@@ -28,7 +28,7 @@ def check_sheet(sheet: Path, config_file: Path | None, cores: int, say: Say) -> 
     check_engine(cohort, config)
     for note in cohort.notes:
         say(f"{note.severity}: {note}")
-    rows = [row for row in cohort.slides if not row.exclude]
+    rows = cohort.included()
     jobs = [(row.path, row.mpp, STAINS.get(row.stain).targets[0]) for row in rows]
     bad = 0
     for row, found in zip(rows, preflight_many(jobs, workers=cores), strict=True):

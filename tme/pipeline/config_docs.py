@@ -16,13 +16,13 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from tme.config import Config
+from tme.dictionary import bounds_text
 from tme.store import write_text
 
 HEADER = """\
 # Every key of tme, at its default. Copy what you change into a file of your own and name it with
 # --config; keys left out keep these values. A key that does not exist is an error.
 """
-BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 
 def default_yaml() -> str:
@@ -48,21 +48,11 @@ def config_schema() -> str:
 
 
 def _key(key: str, field: FieldInfo, default: Any) -> list[str]:
-    bounds = _bounds(field)
+    bounds = bounds_text(field)
     text = (field.description or "") + (f" Range: {bounds}." if bounds else "")
     comment = textwrap.wrap(text, 96, initial_indent="  # ", subsequent_indent="  # ")
     flow = yaml.safe_dump(default, default_flow_style=True, allow_unicode=True, sort_keys=True, width=10_000)
     return [*comment, f"  {key}: {flow.removesuffix(chr(10)).removesuffix('...').rstrip()}"]
-
-
-def _bounds(field: FieldInfo) -> str:
-    found: dict[str, str] = {}
-    for item in field.metadata:
-        for name, sign in BOUNDS.items():
-            limit = getattr(item, name, None)
-            if limit is not None:
-                found[name] = f"{sign} {limit:g}"
-    return ", ".join(found.values())
 
 
 def main() -> None:

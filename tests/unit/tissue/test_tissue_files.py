@@ -8,11 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.tissue_scenes import develop, section
 from tme.errors import ArtefactError
 from tme.store import canonical_json
-from tme.testing.memory import ArraySlide
-from tme.tissue import load_mask, make_thumbnail, quality, save_mask
+from tme.tissue import load_mask, quality, save_mask
 from tme.tissue.types import ARTEFACTS, TissueMask
 
 
@@ -88,12 +86,3 @@ def test_no_tissue_has_no_shares() -> None:
     assert report["artefacts"]["pen"]["pct"] is None
     assert report["cautions"] == ["no tissue was found"]
     canonical_json(report)
-
-
-@pytest.mark.parametrize("max_px", [100, 333, 2048])
-def test_thumbnail(max_px: int) -> None:
-    pixels = develop(section()[0], noise=0.0)
-    small = make_thumbnail(ArraySlide(pixels, 0.5), max_px)
-    assert max(small.shape[:2]) == min(max_px, 1000)
-    assert small.shape[0] / small.shape[1] == pytest.approx(0.8, rel=0.02)
-    assert small.mean() == pytest.approx(pixels.mean(), abs=1.5)

@@ -11,20 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tme.cells.lymphocyte import lymphocyte_probability
 from tme.cells.measure import Measures, Values
-from tme.stains.nuclear import TYPICAL
 from tme.stains.types import Stain, StainProfile
 
 LYMPHOCYTE, OTHER, POSITIVE, NEGATIVE = "lymphocyte", "other", "positive", "negative"
 MARGIN_OD = 0.05
 LEAST_OD = 0.05
-
-# Logistic rule for lymphocytes on H&E, fitted on 20,000 labelled nuclei of four public sets (colon, four
-# organs, glioma) and of rendered slides, each set weighted alike: constant, log area over 40 µm² and its
-# square, squared eccentricity, darkness in units of the slide's typical nucleus and its square, texture
-# (SD over mean), darkness of the rim over that of the nucleus, eosin above that of the rim, solidity.
-LYMPHOCYTE_RULE = (-6.7, -2.48, -0.61, -3.21, 17.24, -3.66, -10.56, -3.52, 1.5, -5.16)
-TYPICAL_UM2 = 40.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,27 +67,6 @@ def _he(measures: Measures, profile: StainProfile, til_prob: NDArray[np.float32]
     is_til = probability >= 0.5
     name = np.where(is_til, LYMPHOCYTE, OTHER).astype(object)
     return Calls(name, np.where(is_til, probability, 1 - probability), is_til, None)
-
-
-def lymphocyte_probability(measures: Measures, profile: StainProfile) -> Values:
-    """Probability that a nucleus is a lymphocyte's: small, round, dark, even, with little around it."""
-    typical = max(profile.levels.get("nucleus", TYPICAL["he"]), LEAST_OD)
-    own = np.maximum(measures.hematoxylin_od, LEAST_OD)
-    size = np.log(np.maximum(measures.area_um2, 1.0) / TYPICAL_UM2)
-    darkness = measures.hematoxylin_od / typical
-    terms = (
-        np.ones_like(size),
-        size,
-        size**2,
-        measures.eccentricity**2,
-        darkness,
-        darkness**2,
-        measures.hematoxylin_sd / own,
-        measures.ring_hematoxylin_od / own,
-        (measures.second_od - measures.ring_od) / typical,
-        measures.solidity,
-    )
-    return _logistic(np.asarray(LYMPHOCYTE_RULE) @ np.stack(terms))
 
 
 def _dab(measures: Measures, stain: Stain, profile: StainProfile) -> Calls:

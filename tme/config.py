@@ -176,7 +176,7 @@ class RegionSettings(Settings):
 class ChangeSettings(Settings):
     """When a difference is called a change."""
 
-    rc_log2: dict[str, float] = Field(
+    rc_log2: dict[str, Annotated[float, Field(ge=0)]] = Field(
         default_factory=dict,
         description="Repeatability coefficient per metric on the log2 scale; 1.0 where not given.",
     )

@@ -1,6 +1,7 @@
 """Two measurements of one patient -> change with its uncertainty, and the tables of it."""
 
 from tme.change.columns import PAIR_COLUMNS, change_columns
+from tme.change.names import check_names
 from tme.change.pairs import compute_changes
 from tme.change.patients import patient_columns, patient_rows
 from tme.change.types import PairRow, SlideResult
@@ -10,6 +11,7 @@ __all__ = [
     "PairRow",
     "SlideResult",
     "change_columns",
+    "check_names",
     "compute_changes",
     "patient_columns",
     "patient_rows",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from tme.change import check_names
 from tme.cohort import SlideRow
 from tme.config import load_config
 from tme.errors import Problem
@@ -24,6 +25,7 @@ def check_sheet(sheet: Path, config_file: Path | None, cores: int, say: Say) -> 
         0 nothing stands in the way, 2 the sheet or the settings do, 3 some slides do.
     """
     config = load_config(config_file)
+    check_names(config.change)
     cohort = load_run_cohort(sheet, config)
     check_engine(cohort, config)
     for note in cohort.notes:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tme.change import check_names
 from tme.cohort import Cohort
 from tme.config import Config, load_config
 from tme.errors import ConfigError
@@ -92,6 +93,7 @@ def open_workflow(settings: Mapping[str, Any], discard: bool) -> Run:
     output = Path(str(settings["output"])).resolve()
     config_file = str(Path(str(settings["config"])).resolve()) if settings.get("config") else ""
     config = load_config(Path(config_file) if config_file else None)
+    check_names(config.change)
     cohort = load_run_cohort(sheet, config)
     plan = make_plan(cohort, config, output, fingerprint)
     run = Run(str(sheet), str(output), config_file, config, cohort, plan)

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from shapely.geometry import MultiPolygon, Polygon
 
-from tme.config import ChangeSettings
 from tme.tissue.types import Mask, TissueMask
 
 TUMOUR, STROMA, PERITUMOUR = "Tumor", "Stroma", "Peritumour"
@@ -93,15 +92,3 @@ class Regions:
         for name, mask in self.compartments.items():
             names[self.tissue.values_at(x_um, y_um, mask)] = name
         return names
-
-    def primary_compartment(self, settings: ChangeSettings) -> str:
-        """The compartment whose numbers come first.
-
-        With ``auto`` tumour where annotated, else evaluable. A compartment asked for by name that
-        was not annotated on this slide gives "": another one in its place would be another question.
-        """
-        wanted = settings.primary_compartment
-        if wanted == "auto":
-            tumour = COMPARTMENT_OF[TUMOUR]
-            return tumour if tumour in self.compartments else EVALUABLE
-        return wanted if wanted in self.compartments else ""

@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shapely.geometry import MultiPolygon, Polygon, box, shape
 
-from tme.config import ChangeSettings
 from tme.regions import Annotation, Regions, build_regions, read_annotations, tissue_geojson
 from tme.regions.raster import rasterise
 from tme.tissue.types import TissueMask
@@ -104,16 +103,6 @@ def test_points_and_masks_agree() -> None:
 def test_no_points_give_no_names() -> None:
     none = np.empty(0)
     assert build_regions(tissue_mask(), (), MPP).compartment_at(none, none).shape == (0,)
-
-
-def test_primary_compartment() -> None:
-    with_tumour = build_regions(tissue_mask(), [drawn("Tumor", 100, 100, 200, 200)], MPP)
-    without = build_regions(tissue_mask(), (), MPP)
-    auto, stroma = ChangeSettings(), ChangeSettings(primary_compartment="stroma")
-    assert with_tumour.primary_compartment(auto) == "tumour"
-    assert without.primary_compartment(auto) == "evaluable"
-    assert with_tumour.primary_compartment(stroma) == ""
-    assert with_tumour.primary_compartment(ChangeSettings(primary_compartment="evaluable")) == "evaluable"
 
 
 def test_cautions() -> None:

@@ -1,0 +1,210 @@
+"""The cells stage on a rendered slide and on drawn fields."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import shapely
+
+from tests.cell_scenes import MPP, all_tissue, nuclei_field, painted, profile_of, table_bytes
+from tme.cells.engines import SEGMENTERS
+from tme.cells.stage import cells_possible, find_cells
+from tme.cells.types import CELL_SCHEMA, Cells
+from tme.config import CellSettings, StainSettings, TissueSettings
+from tme.slide.types import Level, SlideInfo
+from tme.stains import STAINS
+from tme.stains.estimate import estimate_profile
+from tme.stains.types import StainProfile
+from tme.testing.memory import ArraySlide
+from tme.testing.render import Rendered, SlideSpec, render_slide
+from tme.tissue import find_tissue
+from tme.tissue.types import TissueMask
+
+SETTINGS = CellSettings()
+
+
+@lru_cache(maxsize=4)
+def rendered(stain: str) -> tuple[Rendered, ArraySlide, TissueMask, StainProfile]:
+    """A slide of 2 x 2 windows, its tissue and its profile."""
+    drawn = render_slide(SlideSpec(stain, 0.2, til_density_per_mm2=800, mvd_per_mm2=40), 11)
+    slide = ArraySlide(drawn.pixels, drawn.mpp)
+    tissue = find_tissue(slide, TissueSettings())
+    return drawn, slide, tissue, estimate_profile(slide, tissue, STAINS.get(stain), StainSettings())
+
+
+@lru_cache(maxsize=4)
+def cells_on(stain: str) -> Cells:
+    _, slide, tissue, profile = rendered(stain)
+    return find_cells(slide, tissue, profile, STAINS.get(stain), SETTINGS)
+
+
+def drawn_slide(stain: str = "CD8", side: int = 200, seed: int = 0) -> tuple[ArraySlide, np.ndarray]:
+    density, centres = nuclei_field((side, side), seed)
+    return ArraySlide(painted(density, profile_of(stain)), MPP), centres
+
+
+def shuffled(seed: int) -> Any:
+    """A runner that does tasks in a random order and hands the results back in that order."""
+
+    def run(function: Any, tasks: Sequence[Any]) -> list[pa.Table]:
+        return [function(tasks[place]) for place in np.random.default_rng(seed).permutation(len(tasks))]
+
+    return run
+
+
+@pytest.mark.parametrize("stain", ["HE", "CD8"])
+def test_task_size_and_order_change_no_byte(stain: str) -> None:
+    _, slide, tissue, profile = rendered(stain)
+    wanted = table_bytes(cells_on(stain).table)
+    for runner, task_px in ((shuffled(1), 1024), (None, 4096)):
+        found = find_cells(slide, tissue, profile, STAINS.get(stain), SETTINGS, runner, task_px)
+        assert table_bytes(found.table) == wanted
+
+
+@pytest.mark.parametrize("stain", ["HE", "CD8"])
+def test_the_count_is_near_the_truth(stain: str) -> None:
+    truth, found = rendered(stain)[0].truth, cells_on(stain).table
+    til = sum(found["is_til"].to_pylist())
+    assert til == pytest.approx(truth.n_til, rel=0.3)
+    if stain == "HE":
+        assert found.num_rows == pytest.approx(truth.n_nuclei, rel=0.25)
+
+
+@pytest.mark.parametrize("stain", ["HE", "CD8"])
+def test_the_table_keeps_its_promises(stain: str) -> None:
+    _, slide, tissue, _ = rendered(stain)
+    table = cells_on(stain).table
+    assert table.schema.equals(CELL_SCHEMA)
+    values = table.to_pandas()
+    assert values["cell_id"].tolist() == list(range(len(values)))
+    places = list(zip(values["y_um"], values["x_um"], strict=True))
+    assert places == sorted(places)
+    polygons = shapely.from_wkb(values["geometry"].to_numpy())
+    assert shapely.is_valid(polygons).all()
+    assert (shapely.get_type_id(polygons) == shapely.GeometryType.POLYGON).all()
+    np.testing.assert_allclose(shapely.area(polygons) * slide.info.mpp**2, values["area_um2"], rtol=1e-6)
+    centre = shapely.get_coordinates(shapely.centroid(polygons))
+    np.testing.assert_allclose(centre, values[["x_px", "y_px"]], atol=1e-4)
+    np.testing.assert_allclose(values["x_px"] * slide.info.mpp, values["x_um"], atol=1e-3)
+    assert values["class_prob"].between(0.5, 1).all()
+    assert values["solidity"].between(0, 1).all()
+    assert values["area_um2"].between(SETTINGS.min_area_um2 * 0.9, SETTINGS.max_area_um2 * 1.1).all()
+    assert tissue.values_at(values["x_um"].to_numpy(), values["y_um"].to_numpy(), tissue.tissue).all()
+    assert values["cluster_count"].isna().all()
+    assert values["compartment"].isna().all()
+    # Outlines are of one label map per window, so that hardly any two overlap.
+    one, two = shapely.STRtree(polygons).query(polygons, predicate="overlaps")
+    assert len(set(one[one < two])) <= 2
+
+
+def test_columns_that_do_not_apply_are_missing() -> None:
+    he, cd8 = cells_on("HE").table, cells_on("CD8").table
+    for name in ("dab_od", "dab_ring_od", "positive"):
+        assert he[name].null_count == he.num_rows
+        assert cd8[name].null_count == 0
+    assert he["is_til"].null_count == cd8["is_til"].null_count == 0
+    assert cd8["is_til"].equals(cd8["positive"])
+    assert set(he["class"].to_pylist()) == {"lymphocyte", "other"}
+    assert set(cd8["class"].to_pylist()) == {"positive", "negative"}
+
+
+def test_ki67_says_nothing_of_lymphocytes() -> None:
+    slide, centres = drawn_slide("KI67")
+    table = find_cells(slide, all_tissue(slide), profile_of("KI67"), STAINS.get("KI67"), SETTINGS).table
+    assert table["is_til"].null_count == table.num_rows == len(centres)
+    assert table["positive"].null_count == 0
+
+
+def test_where_cells_come_from_is_recorded() -> None:
+    assert cells_on("CD8").provenance == {
+        "engine": "watershed",
+        "model_id": "watershed-1",
+        "model_sha256": "",
+        "work_mpp_um": 0.5,
+    }
+
+
+@pytest.mark.parametrize(
+    ("mpp", "possible"), [(0.1, True), (0.25, True), (0.65, True), (0.6501, False), (1.0, False)]
+)
+def test_how_coarse_a_slide_may_be(mpp: float, possible: bool) -> None:
+    reason = cells_possible(SlideInfo("a", "memory", (Level(10, 10, mpp),), "sheet"))
+    assert (reason == "") is possible
+    assert possible or "0.65" in reason
+
+
+def test_every_drawn_nucleus_is_found_where_it_is() -> None:
+    slide, centres = drawn_slide(side=300)
+    table = find_cells(slide, all_tissue(slide), profile_of("CD8"), STAINS.get("CD8"), SETTINGS).table
+    found = np.column_stack([table["x_px"], table["y_px"]])
+    assert len(found) == len(centres)
+    away = np.linalg.norm(found[:, None] - centres[None], axis=2).min(axis=1)
+    assert away.max() < 1.0
+
+
+def test_finer_pixels_give_the_same_cells_in_their_own_coordinates() -> None:
+    slide, centres = drawn_slide()
+    fine = ArraySlide(np.repeat(np.repeat(slide.pixels, 2, axis=0), 2, axis=1), MPP / 2)
+    coarse, found = (
+        find_cells(one, all_tissue(one), profile_of("CD8"), STAINS.get("CD8"), SETTINGS).table
+        for one in (slide, fine)
+    )
+    assert found["x_um"].equals(coarse["x_um"])
+    assert found["area_um2"].equals(coarse["area_um2"])
+    np.testing.assert_allclose(found["x_px"], 2 * coarse["x_px"].to_numpy(), atol=2e-4)
+    areas = [shapely.area(shapely.from_wkb(table["geometry"].to_numpy())) for table in (coarse, found)]
+    np.testing.assert_allclose(areas[1], 4 * areas[0])
+    assert len(centres) == found.num_rows
+
+
+def test_cells_outside_tissue_have_no_row() -> None:
+    slide, _ = drawn_slide()
+    mask = all_tissue(slide)
+    left = replace(mask, tissue=np.arange(mask.shape[1])[None] < np.full((mask.shape[0], 1), 12))
+    everything, half = (
+        find_cells(slide, one, profile_of("CD8"), STAINS.get("CD8"), SETTINGS).table for one in (mask, left)
+    )
+    inside = everything["x_um"].to_numpy() < 12 * mask.mpp
+    assert 0 < inside.sum() < len(inside)
+    assert half["x_um"].to_pylist() == everything["x_um"].to_numpy()[inside].tolist()
+
+
+@pytest.mark.parametrize("level", [243, 255, 0, 128])
+def test_blank_tissue_has_no_cells(level: int) -> None:
+    slide = ArraySlide(np.full((150, 130, 3), level, np.uint8), MPP)
+    for stain in ("HE", "CD8"):
+        cells = find_cells(slide, all_tissue(slide), profile_of(stain), STAINS.get(stain), SETTINGS)
+        assert cells.table.num_rows == 0
+        assert cells.table.schema.equals(CELL_SCHEMA)
+
+
+def test_no_tissue_no_cells_and_no_task() -> None:
+    slide, _ = drawn_slide()
+    mask = all_tissue(slide)
+    none = replace(mask, tissue=np.zeros_like(mask.tissue))
+    asked: list[int] = []
+
+    def runner(function: Any, tasks: Sequence[Any]) -> list[pa.Table]:
+        asked.append(len(tasks))
+        return [function(task) for task in tasks]
+
+    assert find_cells(slide, none, profile_of("CD8"), STAINS.get("CD8"), SETTINGS, runner).table.num_rows == 0
+    assert asked == [0]
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (3, 200), (200, 5)])
+def test_slides_smaller_than_a_nucleus(shape: tuple[int, int]) -> None:
+    slide = ArraySlide(np.full((*shape, 3), 90, np.uint8), MPP)
+    for stain in ("HE", "CD8"):
+        table = find_cells(slide, all_tissue(slide), profile_of(stain), STAINS.get(stain), SETTINGS).table
+        assert table.schema.equals(CELL_SCHEMA)
+
+
+def test_windows_are_the_segmenters_own() -> None:
+    assert SEGMENTERS.get(SETTINGS.engine).core_px < min(rendered("HE")[1].pixels.shape[:2])

@@ -1,0 +1,146 @@
+"""The profile of a whole slide: read from a seeded sample, with cautions where it contradicts the name."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from functools import lru_cache
+
+import numpy as np
+import pytest
+
+from tests.cell_scenes import all_tissue
+from tme.config import StainSettings, TissueSettings
+from tme.stains import STAINS
+from tme.stains.estimate import estimate_profile
+from tme.stains.sample import background_caution, sample_windows
+from tme.stains.types import StainProfile
+from tme.testing.memory import ArraySlide
+from tme.testing.render import SlideSpec, render_slide
+from tme.tissue import find_tissue
+from tme.tissue.types import TissueMask
+
+SETTINGS = StainSettings(sample_windows=16)
+
+
+@lru_cache(maxsize=8)
+def rendered(stain: str, seed: int = 5) -> tuple[ArraySlide, TissueMask]:
+    slide = render_slide(SlideSpec(stain, 0.15, til_density_per_mm2=600, mvd_per_mm2=60), seed)
+    memory = ArraySlide(slide.pixels, slide.mpp)
+    return memory, find_tissue(memory, TissueSettings())
+
+
+def profile(drawn: str, named: str, settings: StainSettings = SETTINGS) -> StainProfile:
+    return estimate_profile(*rendered(drawn), STAINS.get(named), settings)
+
+
+@pytest.mark.parametrize(
+    ("drawn", "named"), [("HE", "CD8"), ("HE", "CD31"), ("HE", "KI67"), ("CD8", "HE"), ("CD31", "HE")]
+)
+def test_a_slide_named_wrongly_does_not_look_like_its_name(drawn: str, named: str) -> None:
+    assert any(
+        caution.startswith(f"does not look like {named}") for caution in profile(drawn, named).cautions
+    )
+
+
+@pytest.mark.parametrize(("drawn", "named"), [("HE", "HE"), ("CD8", "CD8"), ("CD8", "CD3"), ("CD31", "CD31")])
+def test_a_slide_named_rightly_has_no_caution(drawn: str, named: str) -> None:
+    assert profile(drawn, named).cautions == ()
+
+
+def test_what_a_profile_of_a_dab_section_holds() -> None:
+    found = profile("CD8", "CD8")
+    assert found.stain == "CD8"
+    assert found.threshold_source == "slide"
+    assert found.threshold_note == ""
+    assert found.dab_threshold_od is not None
+    assert 0.05 < found.dab_threshold_od < 0.4
+    assert sum(found.histogram["counts"]) > 100
+    np.testing.assert_allclose(np.linalg.norm(found.vectors, axis=1), 1, atol=1e-9)
+    assert min(found.background) > 225
+    assert found.levels["background"] < found.levels["nuclear"] < found.levels["nucleus"]
+
+
+def test_he_has_no_threshold() -> None:
+    found = profile("HE", "HE")
+    assert found.dab_threshold_od is None
+    assert (found.threshold_source, found.threshold_note, found.histogram) == ("", "", {})
+    assert 0.2 < found.levels["nucleus"] < 1.5
+
+
+def test_a_threshold_of_the_config_is_used_and_named() -> None:
+    found = profile("CD8", "CD8", replace_settings(dab_threshold_od=0.37))
+    assert (found.dab_threshold_od, found.threshold_source, found.threshold_note) == (0.37, "config", "")
+    assert found.histogram == profile("CD8", "CD8").histogram
+    assert profile("HE", "HE", replace_settings(dab_threshold_od=0.37)).dab_threshold_od is None
+
+
+def replace_settings(**changes: object) -> StainSettings:
+    return SETTINGS.model_copy(update=changes)
+
+
+@pytest.mark.parametrize("stain", ["HE", "CD8"])
+def test_the_same_seed_gives_the_same_profile(stain: str) -> None:
+    few = replace_settings(sample_windows=4, seed=3)
+    assert profile(stain, stain, few) == profile(stain, stain, few)
+    other = profile(stain, stain, replace_settings(sample_windows=4, seed=4))
+    assert other != profile(stain, stain, few)
+    assert other.levels["nucleus"] == pytest.approx(profile(stain, stain, few).levels["nucleus"], rel=0.3)
+
+
+def test_a_profile_survives_json() -> None:
+    found = profile("CD8", "CD8")
+    assert StainProfile.from_json(json.loads(json.dumps(asdict(found)))) == found
+
+
+@pytest.mark.parametrize("stain", STAINS.names())
+@pytest.mark.parametrize("level", [255, 243, 0])
+def test_blank_tissue_gives_a_profile_that_says_so(stain: str, level: int) -> None:
+    slide = ArraySlide(np.full((300, 400, 3), level, np.uint8), 0.5)
+    found = estimate_profile(slide, all_tissue(slide), STAINS.get(stain), SETTINGS)
+    assert np.isfinite(np.array(found.vectors)).all()
+    assert all(np.isfinite(value) for value in found.levels.values())
+    if STAINS.get(stain).kind == "dab":
+        assert "too few nuclei" in found.threshold_note
+        assert any("hardly any counterstain" in caution for caution in found.cautions)
+
+
+def test_a_slide_without_tissue_gives_a_profile() -> None:
+    slide = ArraySlide(np.full((300, 400, 3), 243, np.uint8), 0.5)
+    mask = all_tissue(slide)
+    none = replace(mask, tissue=np.zeros_like(mask.tissue), has_glass=True, n_pieces=0)
+    found = estimate_profile(slide, none, STAINS.get("CD8"), SETTINGS)
+    assert found.background == (243.0, 243.0, 243.0)
+    assert "too few nuclei" in found.threshold_note
+
+
+def test_a_slide_smaller_than_a_window() -> None:
+    slide = ArraySlide(np.full((7, 5, 3), 120, np.uint8), 0.5)
+    assert estimate_profile(slide, all_tissue(slide), STAINS.get("HE"), SETTINGS).stain == "HE"
+
+
+def test_windows_of_the_sample_are_seeded_and_on_usable_tissue() -> None:
+    slide, tissue = rendered("CD8")
+    size = slide.info.size_at(0.5)
+    boxes = sample_windows(tissue, size, 0.5, 6, 1)
+    assert len(boxes) == 6
+    assert boxes == sample_windows(tissue, size, 0.5, 6, 1)
+    assert boxes == sorted(boxes, key=lambda box: (box.y0, box.x0))
+    everything = sample_windows(tissue, size, 0.5, 1000, 1)
+    assert everything == sample_windows(tissue, size, 0.5, 1000, 2)
+    assert set(boxes) <= set(everything)
+    spoiled = replace(tissue, artefacts=np.where(tissue.tissue, 1, 0).astype(np.uint8))
+    assert sample_windows(spoiled, size, 0.5, 6, 1), "tissue that is all artefact is still sampled"
+
+
+@pytest.mark.parametrize(
+    ("background", "unusual"),
+    [
+        ((245.0, 244.0, 243.0), False),
+        ((186.0, 190.0, 200.0), False),
+        ((184.0, 190.0, 200.0), True),
+        ((250.0, 240.0, 204.0), True),
+    ],
+)
+def test_unusual_glass_is_said(background: tuple[float, float, float], unusual: bool) -> None:
+    assert bool(background_caution(background)) is unusual

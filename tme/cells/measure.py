@@ -139,7 +139,9 @@ def eccentricity(polygons: NDArray[np.object_]) -> Values:
     def total(values: Values) -> Values:
         return np.asarray(np.bincount(owner, values, len(polygons)), np.float64)
 
-    area = np.maximum(total(cross) / 2, 1e-12)
+    # Negative for rings that run the other way; the sign cancels in what follows.
+    area = total(cross) / 2
+    area = np.where(np.abs(area) < 1e-12, 1e-12, area)
     mean_x, mean_y = total((x0 + x1) * cross) / (6 * area), total((y0 + y1) * cross) / (6 * area)
     xx = total((x0 * x0 + x0 * x1 + x1 * x1) * cross) / (12 * area) - mean_x**2
     yy = total((y0 * y0 + y0 * y1 + y1 * y1) * cross) / (12 * area) - mean_y**2

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import shapely
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from tests.cell_scenes import MPP, ellipse_mask
-from tme.cells.measure import RING_UM, Measures, measure, ring
+from tme.cells.measure import RING_UM, Measures, eccentricity, measure, ring
 from tme.cells.outline import trace
 from tme.units import um_to_px
 
@@ -67,6 +68,19 @@ def test_one_pixel_and_a_line() -> None:
     assert found.eccentricity.tolist() == pytest.approx([0, np.sqrt(1 - 1 / 49)], abs=1e-9)
     assert found.solidity.tolist() == [1, 1]
     assert (found.x[0], found.y[0]) == (2.5, 2.5)
+
+
+def test_an_outline_that_touches_itself_has_the_shape_of_its_outer_ring() -> None:
+    labels = np.zeros((14, 20), np.int32)
+    labels[2:8, 3:15] = 1
+    labels[5, 13] = labels[6, 14] = 0
+    (polygon,) = trace(labels).polygons
+    assert len(polygon.interiors) == 1
+    turned = np.array([shapely.Polygon(polygon.exterior.coords[::-1])])
+    assert eccentricity(turned) == pytest.approx(eccentricity(np.array([polygon])), abs=1e-12)
+    found = measured(labels)
+    assert found.eccentricity[0] == pytest.approx(np.sqrt(1 - (6 / 12) ** 2), abs=0.02)
+    assert found.area_um2[0] == 70 * MPP**2
 
 
 def test_shape_is_the_same_far_from_the_corner() -> None:

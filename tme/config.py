@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from tme.errors import ConfigError, Problem
 from tme.safety import load_yaml
@@ -27,6 +35,32 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+SYNONYMS = {
+    "pre": "baseline",
+    "before": "baseline",
+    "screening": "baseline",
+    "C1D1": "baseline",
+    "on": "on_treatment",
+    "C2D1": "on_treatment",
+    "C3D1": "on_treatment",
+}
+ALIASES = {
+    "tumour": "Tumor",
+    "tumor": "Tumor",
+    "stroma": "Stroma",
+    "peritumour": "Peritumour",
+    "peritumor": "Peritumour",
+    "necrosis": "Necrosis",
+    "exclude": "Exclude",
+    "ignore*": "Exclude",
+}
+
+
+def _added_to(defaults: dict[str, str]) -> BeforeValidator:
+    """A user's own words are added to the default ones and win over them."""
+    return BeforeValidator(lambda own: {**defaults, **own} if isinstance(own, dict) else own)
+
+
 class CohortSettings(Settings):
     """How sheets and folder names are read."""
 
@@ -35,17 +69,9 @@ class CohortSettings(Settings):
         min_length=1,
         description="Time points in the order of treatment; every earlier-later pair is compared.",
     )
-    synonyms: dict[str, str] = Field(
-        default_factory=lambda: {
-            "pre": "baseline",
-            "before": "baseline",
-            "screening": "baseline",
-            "C1D1": "baseline",
-            "on": "on_treatment",
-            "C2D1": "on_treatment",
-            "C3D1": "on_treatment",
-        },
-        description="Other words for a time point, compared without case.",
+    synonyms: Annotated[dict[str, str], _added_to(SYNONYMS)] = Field(
+        default_factory=lambda: dict(SYNONYMS),
+        description="Other words for a time point, compared without case; yours are added to these.",
     )
     primary_pair: tuple[str, str] | None = Field(
         None, description="The pair patient_metrics.csv shows; the first two time points if empty."
@@ -149,18 +175,10 @@ class MetricSettings(Settings):
 class RegionSettings(Settings):
     """Annotations and compartments."""
 
-    aliases: dict[str, str] = Field(
-        default_factory=lambda: {
-            "tumour": "Tumor",
-            "tumor": "Tumor",
-            "stroma": "Stroma",
-            "peritumour": "Peritumour",
-            "peritumor": "Peritumour",
-            "necrosis": "Necrosis",
-            "exclude": "Exclude",
-            "ignore*": "Exclude",
-        },
-        description="Annotation class names, compared without case, and the class they stand for.",
+    aliases: Annotated[dict[str, str], _added_to(ALIASES)] = Field(
+        default_factory=lambda: dict(ALIASES),
+        description="Annotation class names, compared without case, and the class they stand for; yours are"
+        " added to these.",
     )
 
     @field_validator("aliases")

@@ -163,22 +163,23 @@ def write_parquet(path: Path, table: pa.Table, geometry: Sequence[str] = ("geome
     """
     geometry = [name for name in geometry if name in table.column_names]
     table = table.replace_schema_metadata({b"geo": _geo_metadata(table, geometry)} if geometry else None)
-    # One chunk, so that how the table was put together does not show in the pages.
-    table = table.combine_chunks()
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.part")
     try:
         with space_guard(path):
-            pq.write_table(
-                table,
+            with pq.ParquetWriter(
                 temporary,
-                row_group_size=ROW_GROUP,
+                table.schema,
                 version="2.6",
                 compression="zstd",
                 compression_level=3,
                 use_dictionary=[field.name for field in table.schema if pa.types.is_string(field.type)],
                 write_statistics=[field.name for field in table.schema if field.name not in geometry],
-            )
+            ) as writer:
+                # One chunk a row group, so that how the table was put together does not show in the
+                # pages, and no copy of a large table is made at once.
+                for start in range(0, max(table.num_rows, 1), ROW_GROUP):
+                    writer.write_table(table.slice(start, ROW_GROUP).combine_chunks())
             with temporary.open("rb+") as stream:
                 os.fsync(stream.fileno())
             temporary.replace(path)

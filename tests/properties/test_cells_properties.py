@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -15,7 +17,8 @@ from tme.cells.engines.watershed import SHRINK
 from tme.cells.measure import measure
 from tme.cells.outline import trace
 from tme.cells.stage import find_cells, segment_task
-from tme.cells.stitch import merge_tables
+from tme.cells.stitch import merge_tables as merge_packed
+from tme.cells.stitch import pack
 from tme.config import CellSettings
 from tme.slide.types import RGB
 from tme.stains import STAINS
@@ -25,6 +28,10 @@ from tme.tiles import make_grid
 SIDE = 260
 SETTINGS = CellSettings()
 STAINED = st.sampled_from(["HE", "CD8"])
+
+
+def merge_tables(tables: Any, provenance: dict[str, Any]) -> Any:
+    return merge_packed([pack(table) for table in tables], provenance)
 
 
 def field(stain: str, seed: int) -> tuple[RGB, int]:

@@ -21,7 +21,7 @@ from tme.cells.classify import Calls, classify
 from tme.cells.engines import SEGMENTERS, Engine, load_engine
 from tme.cells.measure import Measures, measure
 from tme.cells.outline import trace
-from tme.cells.stitch import SAME_CELL_UM, TASK_SCHEMA, merge_tables
+from tme.cells.stitch import SAME_CELL_UM, TASK_SCHEMA, merge_tables, pack
 from tme.cells.types import Cells
 from tme.config import CellSettings
 from tme.geometry import Box
@@ -36,7 +36,7 @@ COARSEST_MPP = 0.65
 DEFAULT_TASK_PX = 2048
 
 Read = Callable[[int, int, int, int, float], RGB]
-Runner = Callable[[Callable[[tuple[Window, ...]], pa.Table], Sequence[tuple[Window, ...]]], list[pa.Table]]
+Runner = Callable[[Callable[[tuple[Window, ...]], bytes], Sequence[tuple[Window, ...]]], list[bytes]]
 
 
 def cells_possible(info: SlideInfo) -> str:
@@ -88,25 +88,20 @@ def find_cells(
         stain=stain,
         settings=settings,
     )
-    tables = (runner or _one_by_one)(function, tiles.tasks(task_px))
+    parts = (runner or _one_by_one)(function, tiles.tasks(task_px))
     provenance: dict[str, Any] = {
         "engine": settings.engine,
         "model_id": engine.model_id,
         "model_sha256": engine.model_sha256,
         "work_mpp_um": mpp,
     }
-    return merge_tables([_in_tissue(table, tissue) for table in tables], provenance)
+    return merge_tables(parts, provenance, partial(tissue.values_at, mask=tissue.tissue))
 
 
 def _one_by_one(
-    function: Callable[[tuple[Window, ...]], pa.Table], tasks: Sequence[tuple[Window, ...]]
-) -> list[pa.Table]:
+    function: Callable[[tuple[Window, ...]], bytes], tasks: Sequence[tuple[Window, ...]]
+) -> list[bytes]:
     return [function(task) for task in tasks]
-
-
-def _in_tissue(table: pa.Table, tissue: TissueMask) -> pa.Table:
-    inside = tissue.values_at(table["x_um"].to_numpy(), table["y_um"].to_numpy(), tissue.tissue)
-    return table.filter(pa.array(inside))
 
 
 def run_task(
@@ -117,9 +112,9 @@ def run_task(
     profile: StainProfile,
     stain: Stain,
     settings: CellSettings,
-) -> pa.Table:
-    """`segment_task` with the engine the settings name; loaded once per process."""
-    return segment_task(windows, read, load_engine(settings), info, mpp, profile, stain, settings)
+) -> bytes:
+    """`segment_task`, packed, with the engine the settings name; loaded once per process."""
+    return pack(segment_task(windows, read, load_engine(settings), info, mpp, profile, stain, settings))
 
 
 def segment_task(

@@ -10,10 +10,15 @@ import pytest
 import shapely
 
 from tests.cell_scenes import table_bytes
-from tme.cells.stitch import SAME_CELL_UM, TASK_SCHEMA, merge_tables
+from tme.cells.stitch import SAME_CELL_UM, TASK_SCHEMA, pack
+from tme.cells.stitch import merge_tables as merge_packed
 from tme.cells.types import CELL_SCHEMA
 
 NEAR = SAME_CELL_UM / 2
+
+
+def merge_tables(tables: Any, provenance: dict[str, Any]) -> Any:
+    return merge_packed([pack(table) for table in tables], provenance)
 
 
 def row(

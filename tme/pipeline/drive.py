@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from tme.errors import ConfigError
@@ -64,6 +65,8 @@ def drive(request: RunRequest, say: Say) -> int:
     with run_lock(Path(run.output)):
         check_no_orphans(Path(run.output))
         discard_stale(run)
+        for note in run.cohort.notes:
+            say(f"{note.severity}: {note}")
         pending = run.plan.pending
         total = len(run.plan.slides)
         say(f"{total} slides: {total - len(pending)} cached, {len(pending)} to do")
@@ -80,11 +83,20 @@ def drive(request: RunRequest, say: Say) -> int:
 
 
 def _own_folder(output: Path) -> None:
-    if output.exists() and not output.is_dir():
-        raise ConfigError("the output is not a folder", where=str(output), fix="choose another --output")
-    if output.is_dir() and any(output.iterdir()) and not (output / ".tme.lock").exists():
+    """Make the folder, and refuse one that is not tme's own or cannot be written."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        strange = any(output.iterdir()) and not (output / ".tme.lock").exists()
+    except OSError as error:
         raise ConfigError(
-            "the output folder holds other files",
+            "the output folder cannot be made or written",
+            where=str(output),
+            why=error.strerror or str(error),
+            fix="choose another --output",
+        ) from error
+    if strange or not os.access(output, os.W_OK):
+        raise ConfigError(
+            "the output folder holds other files" if strange else "the output folder cannot be written",
             where=str(output),
             why="tme only writes into a folder that is empty or its own",
             fix="choose another --output",
@@ -99,6 +111,12 @@ def _command(run: Run, request: RunRequest) -> list[str]:
             f"there is no profile {profile!r}",
             where="--profile",
             fix="use default, slurm, or a folder with a config.yaml",
+        )
+    if profile == "slurm" and find_spec("snakemake_executor_plugin_slurm") is None:
+        raise ConfigError(
+            "Snakemake's plugin for SLURM is not installed",
+            where="--profile slurm",
+            fix="pip install 'tme[slurm]'",
         )
     settings = [f"sheet={run.sheet}", f"output={run.output}"]
     settings += [f"config={run.config_file}"] if run.config_file else []

@@ -88,9 +88,14 @@ class SlideStages:
             task_px = self.config.run.task_px
             cells = find_cells(self.slide, tissue, profile, self.stain, settings, runner, task_px)
             write_parquet(folder / "cells.parquet", cells.table, ["geometry"])
+            made.append(cells)
             return cells.provenance
 
+        made: list[Cells] = []
         folder, provenance = self.store.run("cells", key, compute)
+        if made:
+            # What was just made is what was saved; reading it back would hold a large table twice.
+            return made[0], ""
         return Cells(_blank(read_parquet(folder / "cells.parquet")), provenance), ""
 
     def vessels(

@@ -63,12 +63,10 @@ def _counts(slides: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 
 
 def _primary_rows(rows: Sequence[Row]) -> dict[str, Row]:
-    """One row per slide: tumour where annotated, else evaluable."""
+    """One row per slide: ``evaluable``, which every slide has and its own page shows, too."""
     chosen: dict[str, Row] = {}
     for row in rows:
-        slide_id = row.get("slide_id", "")
-        if slide_id not in chosen or row.get("compartment") == "tumour":
-            chosen[slide_id] = row
+        chosen.setdefault(row.get("slide_id", ""), row)
     return chosen
 
 

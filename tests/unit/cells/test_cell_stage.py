@@ -14,8 +14,9 @@ import shapely
 
 from tests.cell_scenes import MPP, all_tissue, nuclei_field, painted, profile_of, table_bytes
 from tme.cells.engines import SEGMENTERS
-from tme.cells.stage import cells_possible, find_cells
-from tme.cells.types import CELL_SCHEMA, Cells
+from tme.cells.stage import cells_possible, find_cells, segment_task
+from tme.cells.stitch import merge_tables
+from tme.cells.types import CELL_SCHEMA, Cells, Detections
 from tme.config import CellSettings, StainSettings, TissueSettings
 from tme.slide.types import Level, SlideInfo
 from tme.stains import STAINS
@@ -23,6 +24,7 @@ from tme.stains.estimate import estimate_profile
 from tme.stains.types import StainProfile
 from tme.testing.memory import ArraySlide
 from tme.testing.render import Rendered, SlideSpec, render_slide
+from tme.tiles import make_grid
 from tme.tissue import find_tissue
 from tme.tissue.types import TissueMask
 
@@ -208,3 +210,32 @@ def test_slides_smaller_than_a_nucleus(shape: tuple[int, int]) -> None:
 
 def test_windows_are_the_segmenters_own() -> None:
     assert SEGMENTERS.get(SETTINGS.engine).core_px < min(rendered("HE")[1].pixels.shape[:2])
+
+
+class Undecided:
+    """An engine that puts one nucleus a pixel beyond its core, whichever window it is asked about."""
+
+    model_id, model_sha256 = "undecided-1", ""
+
+    def segment(self, rgb: np.ndarray, mpp: float, profile: StainProfile) -> Detections:
+        labels = np.zeros(rgb.shape[:2], np.int32)
+        # The left window reaches from 0 to 148, the right one from 52 to 200; the border lies at 100.
+        left = 101 if rgb[0, 0, 0] == 0 else 97 - 52
+        labels[40:50, left - 4 : left + 6] = 1
+        return Detections(labels)
+
+
+def test_a_nucleus_no_window_owns_is_counted_once() -> None:
+    pixels = np.full((100, 200, 3), 200, np.uint8)
+    pixels[0, 0] = 0
+    slide = ArraySlide(pixels, MPP)
+    windows = make_grid(all_tissue(slide), (200, 100), MPP, 100, 48).windows
+    assert len(windows) == 2
+    tables = [
+        segment_task(
+            (one,), slide.read, Undecided(), slide.info, MPP, profile_of("CD8"), STAINS.get("CD8"), SETTINGS
+        )
+        for one in windows
+    ]
+    assert [table["in_core"].to_pylist() for table in tables] == [[False], [False]]
+    assert merge_tables(tables, {}).table.num_rows == 1

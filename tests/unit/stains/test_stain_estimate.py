@@ -9,9 +9,10 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
-from tests.cell_scenes import all_tissue
+from tests.cell_scenes import all_tissue, nuclei_field, painted
 from tme.config import StainSettings, TissueSettings
 from tme.stains import STAINS
+from tme.stains.deconvolve import stain_vectors, unit
 from tme.stains.estimate import estimate_profile
 from tme.stains.sample import background_caution, sample_windows
 from tme.stains.types import StainProfile
@@ -144,3 +145,15 @@ def test_windows_of_the_sample_are_seeded_and_on_usable_tissue() -> None:
 )
 def test_unusual_glass_is_said(background: tuple[float, float, float], unusual: bool) -> None:
     assert bool(background_caution(background)) is unusual
+
+
+def test_the_slides_own_haematoxylin_is_used() -> None:
+    own = unit((0.60, 0.62, 0.50))
+    vectors = stain_vectors(own, STAINS.get("KI67").vectors[1])
+    density, _ = nuclei_field((500, 500), 0, second=0.0)
+    slide = ArraySlide(painted(density, StainProfile("KI67", (245.0,) * 3, vectors)), 0.5)
+    found = estimate_profile(slide, all_tissue(slide), STAINS.get("KI67"), SETTINGS)
+    assert np.dot(found.vectors[0], own) > np.cos(np.deg2rad(2))
+    assert np.dot(STAINS.get("KI67").vectors[0], own) < np.cos(np.deg2rad(10))
+    assert found.vectors[1] == pytest.approx(unit(STAINS.get("KI67").vectors[1]))
+    assert not any("counterstain" in caution for caution in found.cautions)

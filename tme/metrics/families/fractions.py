@@ -10,6 +10,12 @@ from tme.metrics.scope import Scope
 from tme.metrics.types import ColumnSpec, Estimate
 from tme.units import um2_to_mm2
 
+OVERCOUNT = (
+    "On immunohistochemistry the watershed engine takes grey, textured stroma for unstained nuclei, on rendered"
+    " slides up to two and a half times as many as there are: the share is then too low. Densities are not"
+    " touched by this."
+)
+
 COLUMNS = (
     ColumnSpec(
         "til_fraction_pct",
@@ -18,7 +24,10 @@ COLUMNS = (
         "share of nuclei that are TILs",
         "100 n_til / n_nuclei",
         "etTILs, Bai 2021, Clin Cancer Res 27:5557",
-        ("Falls when tumour cells multiply though no TIL has left: read it beside the density.",),
+        (
+            "Falls when tumour cells multiply though no TIL has left: read it beside the density.",
+            OVERCOUNT,
+        ),
         "til",
     ),
     ColumnSpec(
@@ -29,6 +38,7 @@ COLUMNS = (
         "100 n_positive / n_nuclei",
         caveats=(
             "Depends on dab_threshold_od, and on unstained nuclei being found as well as stained ones.",
+            OVERCOUNT,
         ),
         needs="positive",
     ),

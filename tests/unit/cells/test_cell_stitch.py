@@ -10,6 +10,7 @@ import pytest
 import shapely
 
 from tests.cell_scenes import table_bytes
+from tme.cells import stitch
 from tme.cells.stitch import SAME_CELL_UM, TASK_SCHEMA, pack
 from tme.cells.stitch import merge_tables as merge_packed
 from tme.cells.types import CELL_SCHEMA
@@ -135,3 +136,13 @@ def test_the_order_of_tables_and_rows_does_not_matter(seed: int) -> None:
     shuffled = tables(*(rows[place] for place in rng.permutation(len(rows))))
     assert table_bytes(merge_tables(shuffled[::-1], {}).table) == table_bytes(wanted)
     assert table_bytes(merge_tables([pa.concat_tables(shuffled)], {}).table) == table_bytes(wanted)
+
+
+@pytest.mark.parametrize("size", [1, 7, 40])
+def test_merging_in_slices_changes_nothing(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    places = np.random.default_rng(0).uniform(0, 200, (40, 2)).round(4).tolist()
+    parts = tables(*(row(x, y, number % 3, near=False) for number, (x, y) in enumerate(places)))
+    wanted = merge_tables(parts, {}).table
+    monkeypatch.setattr(stitch, "SLICE", size)
+    assert table_bytes(merge_tables(parts, {}).table) == table_bytes(wanted)
+    assert wanted.num_rows == 40

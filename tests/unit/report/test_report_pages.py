@@ -107,11 +107,11 @@ class TestIndex:
         assert " ".join(shown) == "Patients3 Slides4 Ok2 of these not evaluable1 Failed1 Excluded1"
         assert "0.4 mm² of tissue" in page_text(page)
 
-    def test_tumour_is_shown_where_annotated(self, tmp_path: Path) -> None:
+    def test_a_slide_is_shown_as_on_its_own_page_also_where_tumour_is_annotated(self, tmp_path: Path) -> None:
         rows = [slide("a"), slide("a", compartment="tumour", til_density_per_mm2=99.0)]
         text = page_text(index_page(tmp_path, rows, [{"slide_id": "a", "status": "ok"}]))
-        assert "99 /mm²" in text
-        assert "in tumour" in text
+        assert "312 /mm²" in text
+        assert "99 /mm²" not in text
 
     def test_links_only_to_what_is_there(self, tmp_path: Path) -> None:
         overlay = tmp_path / "slides" / "a" / "overlay"

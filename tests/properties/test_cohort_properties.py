@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tme.cohort import load_cohort, write_sheet
@@ -114,6 +114,7 @@ def test_edits_are_a_distance(one: str, other: str) -> None:
     assert abs(len(one) - len(other)) <= edits(one, other) <= max(len(one), len(other))
 
 
+@example(["'-"])
 @given(
     st.lists(
         st.from_regex(r"[A-Za-z0-9 =+@'é中-]{1,10}", fullmatch=True), min_size=1, max_size=5, unique=True

@@ -20,6 +20,7 @@ from tme.cohort.words import Vocabulary
 from tme.cohort.write import SHEET_NAME
 from tme.config import CohortSettings
 from tme.errors import Problem, SheetError, TmeError
+from tme.safety import csv_text
 
 Fingerprint = Callable[[Path], str]
 
@@ -83,7 +84,9 @@ def _from_folder(
     found = scan(folder)
     named = read_names(folder, found, settings, words)
     left_out = [slide.problem for slide in named if slide.problem]
-    fitting = [slide.row for slide in named if slide.problem is None]
+    # A row's cells are read as those of a sheet, where a leading apostrophe may be a guard; a file
+    # name has no guards, so what looks like one is guarded itself.
+    fitting = [_guarded(slide.row) for slide in named if slide.problem is None]
     if not fitting:
         summary = Problem(
             folder.name or str(folder),
@@ -162,3 +165,7 @@ def _same(rows: list[SlideRow], raw: list[RawRow], fingerprints: Fingerprint | N
 def _first_row(problem: Problem) -> int:
     digits = "".join(c if c.isdigit() else " " for c in problem.where).split()
     return int(digits[0]) if digits else 0
+
+
+def _guarded(row: RawRow) -> RawRow:
+    return RawRow(row.number, {name: csv_text(text) for name, text in row.cells.items()})

@@ -82,6 +82,15 @@ class CohortSettings(Settings):
         "{timepoint} and {stain} stand for every word known for them.",
     )
 
+    @field_validator("timepoints")
+    @classmethod
+    def _timepoints_differ(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(name.strip() for name in names):
+            raise ValueError("a time point has no name")
+        if len({name.casefold() for name in names}) < len(names):
+            raise ValueError("a time point is given twice")
+        return names
+
     @field_validator("name_pattern")
     @classmethod
     def _pattern_names_its_groups(cls, pattern: str) -> str:
@@ -129,13 +138,22 @@ class CellSettings(Settings):
     )
     min_area_um2: Positive = Field(10.0, le=100, description="µm²; smaller nuclei are dropped.")
     max_area_um2: Positive = Field(400.0, le=2000, description="µm²; larger objects are dropped.")
-    weights: str | None = Field(None, description="Path of the weights, for engines that need them.")
+    weights: str | None = Field(
+        None,
+        description="Path of the weights, for engines that need them; relative to the file that names it.",
+    )
     weights_sha256: str | None = Field(
         None,
         pattern=r"^[0-9a-f]{64}$",
         description="sha256 the weights must have; may be empty for published weights tme knows.",
     )
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="Where a network runs.")
+
+    @model_validator(mode="after")
+    def _areas_are_in_order(self) -> CellSettings:
+        if self.min_area_um2 >= self.max_area_um2:
+            raise ValueError("min_area_um2 must be below max_area_um2, or no nucleus is left")
+        return self
 
 
 class VesselSettings(Settings):
@@ -198,7 +216,7 @@ class ChangeSettings(Settings):
         default_factory=dict,
         description="Repeatability coefficient per metric on the log2 scale; 1.0 where not given.",
     )
-    primary_compartment: str = Field(
+    primary_compartment: Literal["auto", "evaluable", "tumour", "peritumour", "stroma"] = Field(
         "auto", description="'auto': tumour where annotated, else evaluable; or a compartment."
     )
     primary_metrics: tuple[str, ...] = Field(
@@ -271,15 +289,14 @@ def settings_hash(settings: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def load_config(path: Path | None = None, overrides: dict[str, Any] | None = None) -> Config:
+def load_config(path: Path | None = None) -> Config:
     """Read and check a YAML configuration; missing keys take their defaults.
 
     Parameters
     ----------
     path : Path, optional
-        The file; without it, the defaults.
-    overrides : dict, optional
-        Nested values that win over the file, e.g. ``{"run": {"workers": 2}}``.
+        The file; without it, the defaults. A relative path in it is relative to its folder, as the jobs
+        of a run work in another one than the user.
 
     Raises
     ------
@@ -308,20 +325,21 @@ def load_config(path: Path | None = None, overrides: dict[str, Any] | None = Non
             "the configuration is not a set of keys", where=where, fix="write 'key: value' lines"
         )
     try:
-        return Config.model_validate(_merged(raw, overrides or {}))
+        config = Config.model_validate(raw)
     except ValidationError as error:
         raise ConfigError(
             "the configuration is not valid",
             problems=tuple(_problem(where, item) for item in error.errors()),
         ) from error
+    return config if path is None else _with_whole_paths(config, path.absolute().parent)
 
 
-def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in over.items():
-        below = merged.get(key)
-        merged[key] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
-    return merged
+def _with_whole_paths(config: Config, folder: Path) -> Config:
+    weights = config.cells.weights
+    if not weights:
+        return config
+    cells = config.cells.model_copy(update={"weights": str(folder / Path(weights).expanduser())})
+    return config.model_copy(update={"cells": cells})
 
 
 def _problem(where: str, item: Any) -> Problem:

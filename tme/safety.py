@@ -131,6 +131,10 @@ class _StrictLoader(yaml.SafeLoader):
 def _no_duplicates(loader: yaml.SafeLoader, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
     seen = set()
     for key_node, _ in node.value:
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise yaml.constructor.ConstructorError(
+                None, None, "a key is a list or a set of keys", key_node.start_mark
+            )
         key = loader.construct_object(key_node, deep=deep)
         if key in seen:
             raise yaml.constructor.ConstructorError(
@@ -147,12 +151,20 @@ _StrictLoader.add_constructor(
 
 
 def load_yaml(path: Path) -> Any:
-    """Read YAML as plain data: no objects, no anchors, no key twice, at most 1 MB."""
+    """Read YAML as plain data: no objects, no anchors, no key twice, UTF-8, at most 1 MB."""
     if path.stat().st_size > MAX_YAML_BYTES:
         raise ConfigError(
             f"the file is over {MAX_YAML_BYTES} bytes", where=path.name, fix="a configuration is a few kB"
         )
-    text = path.read_text(encoding="utf-8-sig")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            "the file is not UTF-8 text",
+            where=path.name,
+            why=str(error)[:200],
+            fix="save it as UTF-8 in a text editor",
+        ) from error
     if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
         raise ConfigError("YAML aliases are not accepted", where=path.name, fix="write the value out")
     return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - derived from SafeLoader

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tme.errors import ArtefactError, BusyError, SpaceError
+from tme.errors import ArtefactError, BusyError, ConfigError, SpaceError
 from tme.safety import file_sha256
 
 MANIFEST = "manifest.json"
@@ -42,8 +42,9 @@ def write_text(path: Path, text: str) -> None:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write bytes atomically; see `write_text`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".tme-", suffix=".part", dir=path.parent)
+    with space_guard(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".tme-", suffix=".part", dir=path.parent)
     temporary = Path(name)
     try:
         with space_guard(path), os.fdopen(handle, "wb") as stream:
@@ -128,7 +129,7 @@ def read_manifest(folder: Path) -> Manifest | None:
         raw = json.loads(path.read_text(encoding="utf-8"))
         files = {name: (entry["sha256"], int(entry["bytes"])) for name, entry in raw["files"].items()}
         return Manifest(raw["key"], raw["inputs"], files, raw["extra"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
@@ -160,8 +161,9 @@ def new_artefact(
     either the old artefact, the new one, or (between two renames) the old one under a name that
     `recover` puts back.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+    with space_guard(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
     try:
         with space_guard(folder):
             yield temporary
@@ -248,6 +250,18 @@ def _umask() -> int:
     return mask
 
 
+def _open_lock(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except PermissionError as error:
+        raise ConfigError(
+            "the output folder cannot be written",
+            where=str(path),
+            why=f"{error.strerror}; it may be another user's",
+            fix="choose another --output, or ask for write permission to all of this one",
+        ) from error
+
+
 @contextlib.contextmanager
 def run_lock(folder: Path) -> Iterator[None]:
     """Hold a results folder for one run; the operating system frees it when the process dies.
@@ -259,12 +273,13 @@ def run_lock(folder: Path) -> Iterator[None]:
     ------
     BusyError
         If another process holds it; the message gives its pid.
+    ConfigError
+        If the folder, or the lock another user left in it, cannot be written.
     """
     import fcntl
 
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / ".tme.lock"
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    handle = _open_lock(folder / ".tme.lock")
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -290,7 +305,7 @@ def job_lock(folder: Path) -> Iterator[None]:
     import fcntl
 
     folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder / ".tme.jobs", os.O_RDWR | os.O_CREAT, 0o644)
+    handle = _open_lock(folder / ".tme.jobs")
     try:
         fcntl.flock(handle, fcntl.LOCK_SH)
         yield
@@ -307,7 +322,7 @@ def check_no_orphans(folder: Path) -> None:
     """
     import fcntl
 
-    handle = os.open(folder / ".tme.jobs", os.O_RDWR | os.O_CREAT, 0o644)
+    handle = _open_lock(folder / ".tme.jobs")
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -17,7 +17,6 @@ from tme.stains.types import Stain, StainProfile
 
 LYMPHOCYTE, OTHER, POSITIVE, NEGATIVE = "lymphocyte", "other", "positive", "negative"
 MARGIN_OD = 0.05
-LEAST_OD = 0.05
 
 
 @dataclass(frozen=True, eq=False)

@@ -47,7 +47,18 @@ def test_a_wrong_key_is_named_with_the_near_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["- a\n", "a: [\n", "tissue: {mpp: .nan}\n", "cohort: {primary_pair: [on_treatment, baseline]}\n"]
+    "text",
+    [
+        "- a\n",
+        "a: [\n",
+        "? [a]\n: 1\n",
+        "tissue: {mpp: .nan}\n",
+        "cohort: {primary_pair: [on_treatment, baseline]}\n",
+        "cohort: {timepoints: [baseline, Baseline]}\n",
+        "cohort: {timepoints: [baseline, ' ']}\n",
+        "cells: {min_area_um2: 50, max_area_um2: 50}\n",
+        "change: {primary_compartment: tumor}\n",
+    ],
 )
 def test_what_is_not_a_configuration_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError):
@@ -61,5 +72,19 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_the_hash_covers_results_and_not_who_computes() -> None:
     base = Config()
-    assert load_config(None, {"run": {"workers": 7, "task_px": 4096}}).sha256() == base.sha256()
-    assert load_config(None, {"tissue": {"mpp": 5}}).sha256() != base.sha256()
+    assert Config.model_validate({"run": {"workers": 7, "task_px": 4096}}).sha256() == base.sha256()
+    assert Config.model_validate({"tissue": {"mpp": 5}}).sha256() != base.sha256()
+
+
+def test_text_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "utf16.yaml").write_bytes("tissue: {mpp: 4}\n".encode("utf-16"))
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        load_config(tmp_path / "utf16.yaml")
+
+
+def test_weights_are_found_from_wherever_a_job_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(tmp_path, "cells: {weights: models/net}\n")
+    named = next(tmp_path.iterdir())
+    monkeypatch.chdir(tmp_path)
+    assert load_config(Path(named.name)).cells.weights == str(tmp_path / "models" / "net")
+    assert load_config(named).sha256() == Config().sha256()

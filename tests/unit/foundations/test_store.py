@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tme.errors import ArtefactError, BusyError, SpaceError
+from tme.errors import ArtefactError, BusyError, ConfigError, SpaceError
 from tme.store import (
     canonical_json,
     check_no_orphans,
@@ -100,6 +100,32 @@ def test_a_full_disk_is_named(tmp_path: Path) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     with pytest.raises(PermissionError), space_guard(tmp_path / "f"):
         raise PermissionError(errno.EACCES, "no")
+
+
+def test_a_disk_too_full_for_one_more_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("tempfile.mkstemp", full)
+    monkeypatch.setattr("tempfile.mkdtemp", full)
+    with pytest.raises(SpaceError):
+        write_json(tmp_path / "a.json", {})
+    with pytest.raises(SpaceError), new_artefact(tmp_path / "a", "key", {}):
+        pass
+
+
+def test_a_lock_of_another_user_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(*_: object) -> int:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr("os.open", denied)
+    with pytest.raises(ConfigError, match="another user"), run_lock(tmp_path):
+        pass
+
+
+def test_a_manifest_of_another_shape_is_none(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{"key": "k", "inputs": {}, "extra": {}, "files": []}')
+    assert read_manifest(tmp_path) is None
 
 
 def test_json_is_canonical_and_unreadable_json_is_named(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.engines import fields
-from tme.cells.engines import SEGMENTERS, _cellpose_network, load_engine
+from tme.cells.engines import SEGMENTERS, _cellpose_network, _optional, load_engine
 from tme.cells.engines import cellpose as entry
 from tme.cells.engines._weights import pinned_weights
 from tme.cells.engines.cellpose import CellposeSegmenter, colour_image, nuclear_image
@@ -65,19 +64,16 @@ def test_cellpose_that_is_not_installed() -> None:
     ],
 )
 def test_versions_of_cellpose(found: str, fits: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(entry, "version", lambda _: found)
+    monkeypatch.setattr(_optional, "version", lambda _: found)
+    monkeypatch.setattr(_optional, "find_spec", lambda _: True)
     reason = CellposeSegmenter().missing()
     assert (reason == "") is fits
     assert fits or found in reason
 
 
 def test_torch_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    def only_cellpose(name: str) -> str:
-        if name == "torch":
-            raise PackageNotFoundError(name)
-        return "3.1.1.2"
-
-    monkeypatch.setattr(entry, "version", only_cellpose)
+    monkeypatch.setattr(_optional, "version", lambda _: "3.1.1.2")
+    monkeypatch.setattr(_optional, "find_spec", lambda _: None)
     assert "torch is not installed" in CellposeSegmenter().missing()
 
 

@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from tme.cells.engines._torch import make_repeatable, use_gpu
 from tme.errors import EngineError
 
 
@@ -58,10 +59,11 @@ def load_network(path: Path, device: str) -> Network:
         installed version's network.
     """
     torch, models = _packages()
-    gpu = _use_gpu(torch, device)
+    gpu = use_gpu(torch, device)
     state = _read_state(torch, path)
     generation = _generation(state, path)
-    _quiet_and_repeatable(torch, gpu)
+    make_repeatable(torch, gpu)
+    logging.getLogger("cellpose").setLevel(logging.ERROR)
     # Version 3 converts its network in place for MKLDNN, which two threads must not do at once;
     # version 4 would run in bfloat16 on CPUs too, where rounding depends on the processor.
     options: dict[str, Any] = {"mkldnn": False} if generation == 3 else {"use_bfloat16": gpu}
@@ -88,18 +90,6 @@ def _packages() -> tuple[Any, Any]:
             fix="cellpose 4 needs the torchvision made for the torch installed; "
             "install that pair, or cellpose 3.1, which needs no torchvision",
         ) from error
-
-
-def _use_gpu(torch: Any, device: str) -> bool:
-    present = bool(torch.cuda.is_available() or torch.backends.mps.is_available())
-    if device == "gpu" and not present:
-        raise EngineError(
-            "there is no GPU that PyTorch can use",
-            where="cells.device: gpu",
-            why="CUDA and Metal are both unavailable to the PyTorch installed",
-            fix="set cells.device: auto, or install a PyTorch built for this GPU and its driver",
-        )
-    return present and device != "cpu"
 
 
 def _read_state(torch: Any, path: Path) -> Mapping[str, Any]:
@@ -154,15 +144,3 @@ def _not_weights(path: Path, why: str) -> EngineError:
         why=why.strip().split("\n")[0][:300],
         fix="use a file of cellpose's published or retrained segmentation networks",
     )
-
-
-def _quiet_and_repeatable(torch: Any, gpu: bool) -> None:
-    """Same bytes whoever computes: one thread a worker on CPU, no choice of kernels by timing on GPU."""
-    logging.getLogger("cellpose").setLevel(logging.ERROR)
-    # Says aloud what is torch's default, which otherwise warns once a process.
-    torch.sparse.check_sparse_tensor_invariants.disable()
-    if gpu:
-        torch.backends.cudnn.benchmark = False
-        torch.backends.cudnn.deterministic = True
-    else:
-        torch.set_num_threads(1)

@@ -7,8 +7,6 @@ file that is checked before torch reads it, and read as plain tensors only.
 
 from __future__ import annotations
 
-import re
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -16,19 +14,21 @@ from numpy.typing import NDArray
 
 from tme.cells.engines import SEGMENTERS
 from tme.cells.engines._cellpose_network import Network, load_network
+from tme.cells.engines._levels import DARK, joint_image
+from tme.cells.engines._optional import Extra
+from tme.cells.engines._torch import out_of_gpu_memory
 from tme.cells.engines._weights import pinned_weights
 from tme.cells.nuclei import renumbered, right_size
 from tme.cells.types import Detections
 from tme.config import CellSettings
-from tme.errors import EngineError, SpaceError
 from tme.slide.types import RGB
 from tme.stains import STAINS
 from tme.stains.deconvolve import stain_od
-from tme.stains.nuclear import nuclear_signal, nucleus_od, typical_nucleus
+from tme.stains.nuclear import nuclear_signal, typical_nucleus
 from tme.stains.types import StainProfile
 from tme.units import um_to_px
 
-INSTALL = "pip install 'tme[cellpose]'"
+EXTRA = Extra("cellpose", "cellpose", (3, 1), (5, 0), "torch")
 FETCH = (
     "fetch https://www.cellpose.org/models/nucleitorch_0 for cellpose 3.1, or "
     "https://huggingface.co/mouseland/cellpose-sam/resolve/main/cpsam_v2 for cellpose 4, "
@@ -43,9 +43,6 @@ KNOWN_WEIGHTS = {
 }
 # Version 3 wants to be told how large objects are; version 4 was trained on 7.5 to 120 px.
 NUCLEUS_UM = 8.0
-# Optical density that counts as fully dark, in units of the slide's typical nucleus: about where the
-# 99th percentile of a cellular field lies, which is what cellpose itself scales to.
-DARK = 1.5
 GPU_BATCH = 8
 
 
@@ -78,12 +75,7 @@ class CellposeEngine:
         try:
             masks = self.network.model.eval(image, **options)[0]
         except self.network.out_of_memory as error:
-            raise SpaceError(
-                "the GPU's memory ran out",
-                where="cells.device",
-                why=str(error).split("\n")[0][:200],
-                fix="run with fewer workers, free the GPU, or set cells.device: cpu",
-            ) from error
+            raise out_of_gpu_memory(error) from error
         labels = np.asarray(masks, np.int32).reshape(rgb.shape[:2])
         area = np.bincount(labels.ravel()).astype(np.float64)
         return Detections(renumbered(labels, right_size(area, self.settings, mpp)))
@@ -112,17 +104,8 @@ def nuclear_image(rgb: RGB, mpp: float, profile: StainProfile) -> NDArray[np.flo
 
 
 def colour_image(rgb: RGB, profile: StainProfile) -> NDArray[np.float32]:
-    """(H, W, 3) float32, glass 1 and the darkest nuclei about 0: what version 4 was trained on.
-
-    One floor for all channels, so that contrast is stretched and colour is not shifted.
-    """
-    floor = 10.0 ** (-_dark_od(profile) * max(profile.vectors[0]))
-    glass = np.maximum(np.asarray(profile.background, np.float32), 1.0)
-    return np.asarray((rgb / glass - np.float32(floor)) / np.float32(1.0 - floor), np.float32)
-
-
-def _dark_od(profile: StainProfile) -> float:
-    return DARK * nucleus_od(profile, STAINS.get(profile.stain))
+    """(H, W, 3) float32, glass 1 and the darkest nuclei about 0: what version 4 was trained on."""
+    return joint_image(rgb, profile, counterstain_od=0.0)
 
 
 class CellposeSegmenter:
@@ -142,25 +125,11 @@ class CellposeSegmenter:
 
     def missing(self) -> str:
         """See `tme.cells.engines.Segmenter`."""
-        try:
-            found = version("cellpose")
-            version("torch")
-        except PackageNotFoundError as error:
-            return f"the package {error.name} is not installed: {INSTALL}"
-        if not (3, 1) <= tuple(int(part) for part in re.findall(r"\d+", found)[:2]) < (5, 0):
-            return f"cellpose {found} is installed and 3.1 to 4.x is needed: {INSTALL}"
-        return ""
+        return EXTRA.missing()
 
     def load(self, settings: CellSettings) -> CellposeEngine:
         """See `tme.cells.engines.Segmenter`."""
-        reason = self.missing()
-        if reason:
-            raise EngineError(
-                reason.partition(": ")[0],
-                where="cells.engine: cellpose",
-                why="cellpose is an optional part of tme",
-                fix=f"{INSTALL}, or set cells.engine: watershed",
-            )
+        EXTRA.require()
         path, sha256 = pinned_weights(settings, KNOWN_WEIGHTS, FETCH)
         return CellposeEngine(load_network(path, settings.device), settings, sha256)
 

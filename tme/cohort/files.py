@@ -77,8 +77,11 @@ def _is_dicom(entry: os.DirEntry[str]) -> bool:
         return True
     if "." in entry.name.strip("0123456789."):
         return False
-    with open(entry.path, "rb") as stream:
-        return stream.read(132)[128:] == _DICOM_MAGIC
+    try:
+        with open(entry.path, "rb") as stream:
+            return stream.read(132)[128:] == _DICOM_MAGIC
+    except OSError:
+        return False
 
 
 def find_path(base: Path, raw: str, text: str) -> Path:

@@ -37,13 +37,16 @@ class Found:
         Folders of results, which are not looked into.
     unnamed : tuple of str
         Slides whose names are not UTF-8 and could not stand in a table.
+    closed : tuple of str
+        Folders that could not be looked into.
     """
 
     slides: tuple[str, ...]
     annotations: dict[str, str]
     others: Counter[str]
-    results: tuple[str, ...]
+    results: tuple[str, ...] = ()
     unnamed: tuple[str, ...] = ()
+    closed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,13 @@ def scan(folder: Path) -> Found:
     """Find the slides below a folder, links followed once."""
     paths: list[str] = []
     results: list[str] = []
+    closed: list[str] = []
     seen: set[str] = set()
-    for here, folders, files in os.walk(folder, followlinks=True):
+
+    def refused(error: OSError) -> None:
+        closed.append(Path(error.filename).relative_to(folder).as_posix())
+
+    for here, folders, files in os.walk(folder, onerror=refused, followlinks=True):
         below = Path(here).relative_to(folder).as_posix()
         real = os.path.realpath(here)
         if real in seen or LOCK in files:
@@ -79,10 +87,10 @@ def scan(folder: Path) -> Found:
         folders[:] = [name for name in folders if name not in whole and not name.startswith(".")]
         prefix = "" if below == "." else f"{below}/"
         paths += [f"{prefix}{name}/" for name in whole] + [prefix + name for name in files]
-    return _sorted_out(paths, results)
+    return replace(_sorted_out(paths), results=tuple(sorted(results)), closed=tuple(sorted(closed)))
 
 
-def _sorted_out(paths: list[str], results: list[str]) -> Found:
+def _sorted_out(paths: list[str]) -> Found:
     """Tell slides (a folder's path ends on a slash), annotations and other files apart."""
     slides = [path.rstrip("/") for path in paths if path.endswith("/") or is_slide_file(path.split("/")[-1])]
     rest = [path for path in paths if not path.endswith("/") and path not in set(slides)]
@@ -94,11 +102,15 @@ def _sorted_out(paths: list[str], results: list[str]) -> Found:
     )
     named = sorted(slide for slide in slides if _utf8(slide))
     unnamed = tuple(sorted(set(slides) - set(named)))
-    return Found(tuple(named), annotations, others, tuple(sorted(results)), unnamed)
+    return Found(tuple(named), annotations, others, unnamed=unnamed)
 
 
 def _is_one_slide(folder: Path) -> bool:
-    return is_zarr_folder(folder) or (not (folder / LOCK).exists() and is_dicom_folder(folder))
+    try:
+        return is_zarr_folder(folder) or (not (folder / LOCK).exists() and is_dicom_folder(folder))
+    except OSError:
+        # Told when the walk comes to it.
+        return False
 
 
 def _annotations_of(slides: list[str], annotations: list[str]) -> dict[str, str]:
@@ -176,6 +188,20 @@ def unnamed_slides(found: Found) -> tuple[Problem, ...]:
     )
 
 
+def closed_folders(found: Found) -> list[Problem]:
+    """Cautions for folders that could not be looked into."""
+    return [
+        Problem(
+            "folder",
+            f"{shown(below)} cannot be opened",
+            "slides in it are left out",
+            "check its permissions",
+            "caution",
+        )
+        for below in found.closed
+    ]
+
+
 def folder_notes(found: Found) -> list[Problem]:
     """Notes on what else lies in the folder, so that nothing is passed over in silence."""
     notes = [replace(problem, severity="caution") for problem in unnamed_slides(found)]
@@ -186,6 +212,7 @@ def folder_notes(found: Found) -> list[Problem]:
         Problem("folder", f"{shown(below)} holds results and was not searched", severity="note")
         for below in found.results
     ]
+    notes += closed_folders(found)
     for slide, outlines in sorted(found.annotations.items()):
         notes.append(
             Problem(shown(slide), f"annotations beside it are used: {shown(outlines)}", severity="note")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from tme.cohort.columns import read_columns
-from tme.cohort.folder import folder_notes, read_names, scan
+from tme.cohort.folder import closed_folders, folder_notes, read_names, scan
 from tme.cohort.look_alikes import almost_alike, look_alikes
 from tme.cohort.reader import Table, read_table
 from tme.cohort.rows import RawRow, RowContext, read_row
@@ -25,12 +26,47 @@ from tme.safety import csv_text
 Fingerprint = Callable[[Path], str]
 
 
+@dataclass(frozen=True)
+class Reading:
+    """A sheet as far as it could be read.
+
+    Attributes
+    ----------
+    cohort : Cohort
+        Every row; a cell with a problem is empty in it. Only without problems is it fit for a run.
+    problems : tuple of Problem
+        Ordered by row.
+    """
+
+    cohort: Cohort
+    problems: tuple[Problem, ...]
+
+
 def load_cohort(
     source: Path,
     settings: CohortSettings,
     stains: Mapping[str, str],
     fingerprints: Fingerprint | None = None,
 ) -> Cohort:
+    """`read_cohort`, for a run.
+
+    Raises
+    ------
+    SheetError
+        With every problem of the sheet, ordered by row.
+    """
+    reading = read_cohort(source, settings, stains, fingerprints)
+    if reading.problems:
+        raise SheetError(reading.problems[0].what, problems=reading.problems)
+    return reading.cohort
+
+
+def read_cohort(
+    source: Path,
+    settings: CohortSettings,
+    stains: Mapping[str, str],
+    fingerprints: Fingerprint | None = None,
+) -> Reading:
     """Read and check a sample sheet, or the names of a folder's slides.
 
     Parameters
@@ -47,13 +83,13 @@ def load_cohort(
 
     Returns
     -------
-    Cohort
+    Reading
         Rows in the order of the sheet (of the sorted paths, for a folder), with notes.
 
     Raises
     ------
     SheetError
-        With every problem of the sheet, ordered by row.
+        If there is no row to read.
     """
     words = Vocabulary.of(settings, stains)
     path = Path(os.path.abspath(source))
@@ -80,7 +116,7 @@ def load_cohort(
 
 def _from_folder(
     folder: Path, settings: CohortSettings, words: Vocabulary, fingerprints: Fingerprint | None
-) -> Cohort:
+) -> Reading:
     found = scan(folder)
     named = read_names(folder, found, settings, words)
     left_out = [slide.problem for slide in named if slide.problem]
@@ -96,7 +132,7 @@ def _from_folder(
             f"{len(named)} slides found",
             "name them like P01_baseline_CD8.svs, set cohort.name_pattern, or write a sheet with `tme init`",
         )
-        raise SheetError(summary.what, problems=(summary, *left_out))
+        raise SheetError(summary.what, problems=(summary, *left_out, *closed_folders(found)))
     notes = [*left_out, *folder_notes(found)]
     return _checked(fitting, RowContext(folder, words), settings, fingerprints, [], notes)
 
@@ -129,7 +165,7 @@ def _checked(
     fingerprints: Fingerprint | None,
     problems: list[Problem],
     notes: list[Problem],
-) -> Cohort:
+) -> Reading:
     rows: list[SlideRow] = []
     by_row: list[Problem] = []
     for one in raw:
@@ -140,11 +176,9 @@ def _checked(
     by_row += [*dates_and_days(rows), *_same(rows, raw, fingerprints)]
     header = [problem for problem in problems if not problem.where.startswith("row")]
     by_row += [problem for problem in problems if problem.where.startswith("row")]
-    if header or by_row:
-        ordered = (*header, *sorted(by_row, key=_first_row))
-        raise SheetError(ordered[0].what, problems=ordered)
     cautions = [*almost_alike(rows), *mixed_lesions(rows), *shared_annotations(rows)]
-    return Cohort(tuple(with_ids(rows)), settings.timepoints, (*notes, *sorted(cautions, key=_first_row)))
+    cohort = Cohort(tuple(with_ids(rows)), settings.timepoints, (*notes, *sorted(cautions, key=_first_row)))
+    return Reading(cohort, (*header, *sorted(by_row, key=_first_row)))
 
 
 def _same(rows: list[SlideRow], raw: list[RawRow], fingerprints: Fingerprint | None) -> list[Problem]:

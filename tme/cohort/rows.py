@@ -68,7 +68,7 @@ def read_row(raw: RawRow, context: RowContext) -> tuple[SlideRow, list[Problem]]
         biopsy_date=reader.value("biopsy_date", cells.read_date, ""),
         biopsy_day=reader.value("biopsy_day", cells.read_day, None),
         mpp=reader.value("mpp", lambda text: cells.read_mpp(text, context.decimal_comma), None),
-        annotations=reader.annotations(),
+        annotations=reader.annotations(missing_ok=bool(excluded)),
         batch=reader.value("batch", lambda text: cells.read_text(text, "batch"), ""),
         sha256=reader.value("sha256", cells.read_sha256, ""),
         exclude=excluded,
@@ -113,9 +113,9 @@ class _Reader:
             self.check(check_slide, path, "slide")
         return path
 
-    def annotations(self) -> Path | None:
+    def annotations(self, missing_ok: bool) -> Path | None:
         path = self.path("annotations")
-        if path is not None:
+        if path is not None and not missing_ok:
             self.check(check_annotations, path, "annotations")
         return path
 

@@ -33,7 +33,7 @@ def grouped(rows: Iterable[SlideRow], key: Callable[[SlideRow], Hashable]) -> di
 
 
 def mixed_lesions(rows: Rows) -> list[Problem]:
-    """Cautions for patients some of whose slides have no lesion_id: those pair with each other only."""
+    """Cautions for patients some of whose slides have no lesion_id: they may pair across lesions."""
     cautions = []
     for patient, mine in grouped(rows, lambda row: row.patient_id).items():
         without = [row for row in mine if not row.lesion_id]
@@ -42,7 +42,7 @@ def mixed_lesions(rows: Rows) -> list[Problem]:
                 Problem(
                     rows_named(without),
                     f"some slides of patient {shown(str(patient))} have a lesion_id and these have none",
-                    "slides are paired within a lesion, and no lesion counts as one of its own",
+                    "they are paired with each other, or with the only lesion left at the other time point",
                     "fill in the lesion_id of these rows",
                     "caution",
                 )

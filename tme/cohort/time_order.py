@@ -12,15 +12,26 @@ from tme.errors import Problem
 
 
 def time_order(rows: Rows, timepoints: tuple[str, ...]) -> list[Problem]:
-    """Earlier time points of a lesion dated on or after later ones; excluded rows do not count."""
-    problems = []
+    """Earlier time points of a lesion dated on or after later ones; excluded rows do not count.
+
+    A row without a lesion may be paired with any lesion of its patient.
+    """
+    problems: list[Problem] = []
     counted = [row for row in rows if not row.exclude and row.patient_id and row.timepoint]
-    for mine in grouped(counted, lambda row: (row.patient_id, row.lesion_id)).values():
-        at = grouped(mine, lambda row: row.timepoint)
-        present = [name for name in timepoints if name in at]
-        for earlier, later in combinations(present, 2):
-            for column in ("biopsy_date", "biopsy_day"):
-                problems += _not_after(at[earlier], at[later], column)
+    for mine in grouped(counted, lambda row: row.patient_id).values():
+        lesions = {row.lesion_id for row in mine} - {""} or {""}
+        for lesion in sorted(lesions):
+            problems += _within_lesion([row for row in mine if row.lesion_id in ("", lesion)], timepoints)
+    return list(dict.fromkeys(problems))
+
+
+def _within_lesion(rows: Rows, timepoints: tuple[str, ...]) -> list[Problem]:
+    problems: list[Problem] = []
+    at = grouped(rows, lambda row: row.timepoint)
+    present = [name for name in timepoints if name in at]
+    for earlier, later in combinations(present, 2):
+        for column in ("biopsy_date", "biopsy_day"):
+            problems += _not_after(at[earlier], at[later], column)
     return problems
 
 

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import tifffile
 
-from tme.config import load_config
+from tme.config import Config
 from tme.pipeline.batch_job import run_batch
 from tme.pipeline.inputs import load_run_cohort
 from tme.slide.open import open_slide
@@ -101,7 +101,7 @@ def main() -> int:
             folder / "c.csv", f"patient_id,timepoint,stain,slide\nbig,baseline,{given.stain},big.tif\n"
         )
         reading = reading_seconds(path, RENDERED_MPP)
-        config = load_config(None, {"run": {"workers": given.workers}})
+        config = Config.model_validate({"run": {"workers": given.workers}})
         cohort = load_run_cohort(folder / "c.csv", config, by_content=False)
         started = time.perf_counter()
         run_batch(cohort, config, folder / "results", [cohort.slides[0].slide_id])

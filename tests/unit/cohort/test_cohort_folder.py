@@ -105,6 +105,32 @@ def test_results_are_not_searched(tmp_path: Path) -> None:
     assert "'out' holds results and was not searched" in str(cohort.notes[0])
 
 
+def test_a_folder_that_cannot_be_opened_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path, "P01_baseline_CD8.svs", "lost+found/P02_baseline_CD8.svs", "P03/baseline/CD8.svs")
+    make(tmp_path, "P03/baseline/1")
+    scandir, opened = os.scandir, open
+
+    def closed(path: str | Path) -> object:
+        if str(path).endswith("lost+found"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    def locked(path: str, *more: str) -> object:
+        if str(path).endswith("baseline/1"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *more)
+
+    monkeypatch.setattr("os.scandir", closed)
+    monkeypatch.setattr("builtins.open", locked)
+    cohort = load(tmp_path)
+    assert cohort.patients() == ("P01", "P03")
+    assert [note.severity for note in cohort.notes if "'lost+found' cannot be opened" in str(note)] == ["caution"]
+    (tmp_path / "P01_baseline_CD8.svs").unlink()
+    (tmp_path / "P03" / "baseline" / "CD8.svs").unlink()
+    with pytest.raises(SheetError, match="'lost\\+found' cannot be opened"):
+        load(tmp_path)
+
+
 def test_links_are_followed_once(tmp_path: Path) -> None:
     make(tmp_path, "slides/P01/baseline/CD8.svs", "elsewhere/P02_baseline_CD8.svs")
     folder = tmp_path / "slides"

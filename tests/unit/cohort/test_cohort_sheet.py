@@ -239,8 +239,8 @@ def test_a_path_no_system_can_hold_is_a_missing_file(load: Loader) -> None:
 
 def test_excluded_slides_may_be_missing_repeated_or_misdated(load: Loader) -> None:
     cohort = load(
-        f"{HEAD},biopsy_date,exclude\nP01,pre,HE,a.svs,2024-02-01,\nP01,on,HE,a.svs,2024-01-01,same scan\n"
-        "P01,on,HE,lost.svs,,never scanned\n"
+        f"{HEAD},biopsy_date,exclude,annotations\nP01,pre,HE,a.svs,2024-02-01,,\n"
+        "P01,on,HE,a.svs,2024-01-01,same scan,\nP01,on,HE,lost.svs,,never scanned,lost.geojson\n"
     )
     assert [bool(row.exclude) for row in cohort.slides] == [False, True, True]
     assert len(cohort.included()) == 1
@@ -292,6 +292,16 @@ def test_dates_may_differ_within_a_timepoint_and_between_lesions(load: Loader) -
         "P01,on,HE,c.svs,L1,2024-01-06\nP01,on,HE,d.svs,L2,2024-01-02\nP02,pre,HE,e.svs,,2024-05-01\n"
     )
     assert len(cohort.slides) == 5
+
+
+def test_a_slide_without_a_lesion_is_dated_against_those_it_may_be_paired_with(load: Loader) -> None:
+    sheet = f"{HEAD},lesion_id,biopsy_day\nP01,pre,HE,a.svs,L1,20\nP01,on,HE,b.svs,,15\n"
+    with pytest.raises(SheetError, match="biopsy_day 20 of baseline lies after 15") as raised:
+        load(sheet + "P01,pre,HE,c.svs,L2,-5\n")
+    assert len(raised.value.problems) == 1
+    with pytest.raises(SheetError, match="biopsy_day 20 of baseline lies after 15") as raised:
+        load(sheet.replace("a.svs,L1,", "a.svs,,") + "P01,pre,HE,c.svs,L1,-5\nP01,pre,HE,d.svs,L2,-5\n")
+    assert len(raised.value.problems) == 1
 
 
 def test_agreeing_dates_and_days_are_fine(load: Loader) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tme.cohort.columns import read_columns
+from tme.cohort.files import check_slide
 from tme.cohort.folder import closed_folders, folder_notes, read_names, scan
 from tme.cohort.look_alikes import almost_alike, look_alikes
 from tme.cohort.reader import Table, read_table
@@ -40,6 +41,10 @@ class Reading:
 
     cohort: Cohort
     problems: tuple[Problem, ...]
+
+    def slides(self) -> tuple[SlideRow, ...]:
+        """Rows whose slide can be looked at, whatever else is wrong: included, of a known stain, there."""
+        return tuple(row for row in self.cohort.included() if row.stain and _is_there(row))
 
 
 def load_cohort(
@@ -194,6 +199,14 @@ def _same(rows: list[SlideRow], raw: list[RawRow], fingerprints: Fingerprint | N
             return ""
 
     return same_slides(given, fingerprint)
+
+
+def _is_there(row: SlideRow) -> bool:
+    try:
+        check_slide(row.path, row.path.name)
+    except (SheetError, OSError):
+        return False
+    return True
 
 
 def _first_row(problem: Problem) -> int:

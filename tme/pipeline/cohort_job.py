@@ -12,6 +12,7 @@ from tme.change import SlideResult, change_columns, compute_changes, patient_col
 from tme.cohort import Cohort, SlideRow
 from tme.config import Config, settings_hash
 from tme.dictionary import dictionary_columns, dictionary_rows
+from tme.errors import ArtefactError
 from tme.metrics import failed_row, from_json, slide_columns, slide_rows
 from tme.overlay import write_assets
 from tme.pipeline.outcome import Outcome, load_outcome
@@ -39,14 +40,15 @@ def cohort_key(cohort: Cohort, config: Config, slide_keys: list[str]) -> str:
 
 def cohort_is_done(results: Path, key: str) -> bool:
     """Whether the tables and pages in ``results`` are whole and were made under ``key``."""
-    path = results / MANIFEST
-    if not path.is_file():
+    try:
+        manifest = read_json(results / MANIFEST)
+        return bool(manifest["key"] == key) and all(
+            (results / name).is_file() and file_sha256(results / name) == digest
+            for name, digest in manifest["files"].items()
+        )
+    except (ArtefactError, TypeError, KeyError, AttributeError):
+        # Missing or damaged: made anew.
         return False
-    manifest = read_json(path)
-    return bool(manifest.get("key") == key) and all(
-        (results / name).is_file() and file_sha256(results / name) == digest
-        for name, digest in manifest["files"].items()
-    )
 
 
 def run_cohort(cohort: Cohort, config: Config, results: Path, key: str) -> None:

@@ -37,13 +37,22 @@ class RunRequest:
 
 
 def open_run(request: RunRequest) -> Run:
-    """Read sheet and settings and plan, without touching the output folder."""
+    """Read sheet and settings and plan, without touching the output folder.
+
+    Raises
+    ------
+    SheetError, ConfigError, EngineError
+        For what stops a run before any compute.
+    """
     settings = {
         "sheet": str(request.sheet),
         "output": str(request.output),
         "config": str(request.config_file) if request.config_file else "",
     }
-    return open_workflow(settings, discard=False)
+    run = open_workflow(settings, discard=False)
+    check_engine(run.cohort.included(), run.config)
+    _profile_folder(request)
+    return run
 
 
 def describe_plan(run: Run) -> list[str]:
@@ -60,7 +69,6 @@ def drive(request: RunRequest, say: Say) -> int:
         0 all ok, 1 a bug, 3 some slides failed, 5 no space, 130/143 signals.
     """
     run = open_run(request)
-    check_engine(run.cohort, run.config)
     _own_folder(Path(run.output))
     with run_lock(Path(run.output)):
         check_no_orphans(Path(run.output))
@@ -103,7 +111,8 @@ def _own_folder(output: Path) -> None:
         )
 
 
-def _command(run: Run, request: RunRequest) -> list[str]:
+def _profile_folder(request: RunRequest) -> Path:
+    """The folder of the profile asked for; ConfigError if there is none or it cannot work here."""
     profile = request.profile or "default"
     folder = Path(profile) if Path(profile).is_dir() else resource("workflows/profiles") / profile
     if not folder.is_dir():
@@ -118,12 +127,17 @@ def _command(run: Run, request: RunRequest) -> list[str]:
             where="--profile slurm",
             fix="pip install 'tme[slurm]'",
         )
+    return folder
+
+
+def _command(run: Run, request: RunRequest) -> list[str]:
     settings = [f"sheet={run.sheet}", f"output={run.output}"]
     settings += [f"config={run.config_file}"] if run.config_file else []
     cores = [] if request.profile else ["--cores", str(request.cores)]
     return [
         sys.executable, "-m", "snakemake", "--snakefile", str(resource("Snakefile")),
-        "--workflow-profile", str(folder), "--directory", str(Path(run.output) / ".workflow"),
+        "--workflow-profile", str(_profile_folder(request)),
+        "--directory", str(Path(run.output) / ".workflow"),
         *cores, "--config", *settings,
     ]  # fmt: skip
 

@@ -1,14 +1,16 @@
-"""A run's inputs: the cohort with the registered stains, and its files' fingerprints."""
+"""A run's inputs: the cohort with the registered stains, and what lies beside each slide."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from tme.cells.engines import SEGMENTERS, load_engine
-from tme.cohort import Cohort, load_cohort
+from tme.cohort import Cohort, Reading, SlideRow, load_cohort, read_cohort
 from tme.config import Config
-from tme.errors import EngineError
-from tme.slide.hashing import fingerprint
+from tme.errors import EngineError, SlideError
+from tme.regions import Annotation, read_annotations
+from tme.slide.hashing import content_sha256, fingerprint
 from tme.stains import STAINS, stain_names
 
 
@@ -23,15 +25,28 @@ def load_run_cohort(sheet: Path, config: Config, by_content: bool = True) -> Coh
     return load_cohort(sheet, config.cohort, stain_names(), fingerprint if by_content else None)
 
 
-def check_engine(cohort: Cohort, config: Config) -> None:
-    """Refuse before any compute an engine that cannot run here, if a slide needs it.
+def read_run_cohort(sheet: Path, config: Config) -> Reading:
+    """The sheet or folder with its problems, for who wants to know of the slides all the same.
+
+    Raises
+    ------
+    SheetError
+        If there is no row to read.
+    """
+    return read_cohort(sheet, config.cohort, stain_names(), fingerprint)
+
+
+def check_engine(rows: Iterable[SlideRow], config: Config) -> None:
+    """Refuse before any compute an engine that cannot run here, if one of these slides needs it.
 
     Raises
     ------
     EngineError
-        If its package or its weights are missing or wrong.
+        If its package or its weights are missing.
+    ConfigError
+        If there is no such engine, or its weights are not the ones pinned.
     """
-    if not any("cells" in STAINS.get(row.stain).targets for row in cohort.slides):
+    if not any("cells" in STAINS.get(row.stain).targets for row in rows):
         return
     segmenter = SEGMENTERS.get(config.cells.engine)
     missing = segmenter.missing()
@@ -39,3 +54,27 @@ def check_engine(cohort: Cohort, config: Config) -> None:
         raise EngineError(missing, where=f"cells.engine: {config.cells.engine}")
     if segmenter.needs_weights:
         load_engine(config.cells)
+
+
+def slide_annotations(row: SlideRow, config: Config) -> tuple[Annotation, ...]:
+    """The annotations the sheet names for this slide; see `tme.regions.read_annotations`."""
+    return read_annotations(row.annotations, config.regions.aliases) if row.annotations else ()
+
+
+def checked_sha256(row: SlideRow) -> str:
+    """sha256 of the slide's every byte.
+
+    Raises
+    ------
+    SlideError
+        If the sheet expects another one, or the file cannot be read.
+    """
+    content = content_sha256(row.path)
+    if row.sha256 and row.sha256 != content:
+        raise SlideError(
+            "the file is not the one the sheet names",
+            where=row.path.name,
+            why=f"sha256 {content[:16]}… instead of {row.sha256[:16]}…",
+            fix="find out whether the file was changed or damaged, then mend the sheet or the file",
+        )
+    return content

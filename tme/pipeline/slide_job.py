@@ -12,18 +12,17 @@ from tme.config import Config
 from tme.errors import SlideError
 from tme.metrics import SlideContext, measure_slide
 from tme.pipeline.dask_runner import make_runner
+from tme.pipeline.inputs import checked_sha256, slide_annotations
 from tme.pipeline.outcome import Outcome
 from tme.pipeline.publish import Findings, publish, publish_empty, slide_keys
 from tme.pipeline.slide_stages import SlideStages
 from tme.pipeline.source import SlideSource, TravellingSlide, opened
 from tme.pipeline.stage_store import StageStore
-from tme.regions import Regions, build_regions, read_annotations
-from tme.slide.hashing import content_sha256
+from tme.regions import build_regions
 from tme.slide.preflight import preflight
 from tme.stains import STAINS, Stain
 from tme.store import recover
 from tme.tissue import quality
-from tme.tissue.types import TissueMask
 
 
 @dataclass(frozen=True)
@@ -57,8 +56,13 @@ class SlideJob:
         """The registered stain of the slide."""
         return STAINS.get(self.row.stain)
 
+    def stages(self) -> StageStore:
+        """The slide's saved stages."""
+        return StageStore(self.folder, self.results / ".stages" / self.row.slide_id)
+
     def emptied(self) -> Path:
-        """The slide's folder without results, for an outcome that has none."""
+        """The slide's folder without results, for an outcome that has none; finished stages are kept."""
+        self.stages().keep()
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         return self.folder
@@ -78,9 +82,12 @@ def run_slide(job: SlideJob) -> Outcome:
     """
     recover(job.folder)
     if job.row.exclude:
+        job.stages().keep()
         return publish_empty(job.folder, job.plan_key, job.inputs, job.outcome("excluded", job.row.exclude))
+    # Before anything costly: a damaged file of annotations fails the slide.
+    annotations = slide_annotations(job.row, job.config)
     slide, noticed = _open(job)
-    store = StageStore(job.folder, job.results / ".stages" / job.row.slide_id)
+    store = job.stages()
     stages = SlideStages(store, slide, job.stain, job.config)
     tissue = stages.tissue()
     if not tissue.tissue.any():
@@ -90,8 +97,8 @@ def run_slide(job: SlideJob) -> Outcome:
     with make_runner(job.config.run) as runner:
         cells, no_cells = stages.cells(tissue, profile, runner)
         vessels, no_vessels = stages.vessels(tissue, profile, runner)
-    regions, notes = _regions(job, tissue, slide.info.mpp)
-    cautions = (*noticed, *quality(tissue, None)["cautions"], *profile.cautions, *notes)
+    regions = build_regions(tissue, annotations, slide.info.mpp)
+    cautions = (*noticed, *quality(tissue, None)["cautions"], *profile.cautions, *regions.cautions)
     outcome = job.outcome("ok", cautions=cautions)
     context = SlideContext(
         keys=slide_keys(job.row, slide, cells, vessels, job.config, outcome),
@@ -116,21 +123,6 @@ def _open(job: SlideJob) -> tuple[TravellingSlide, tuple[str, ...]]:
     errors = tuple(problem for problem in checked.problems if problem.severity == "error")
     if errors:
         raise SlideError("the slide cannot be used", problems=errors)
-    content = content_sha256(row.path)
-    if row.sha256 and row.sha256 != content:
-        raise SlideError(
-            "the file is not the one the sheet names",
-            where=row.path.name,
-            why=f"sha256 {content[:16]}… instead of {row.sha256[:16]}…",
-            fix="find out whether the file was changed or damaged, then mend the sheet or the file",
-        )
-    source = SlideSource(row.path, row.mpp, content)
+    source = SlideSource(row.path, row.mpp, checked_sha256(row))
     noticed = tuple(problem.what for problem in checked.problems if problem.severity == "caution")
     return TravellingSlide(source, opened(source).info), noticed
-
-
-def _regions(job: SlideJob, tissue: TissueMask, mpp: float) -> tuple[Regions, tuple[str, ...]]:
-    path = job.row.annotations
-    annotations = read_annotations(path, job.config.regions.aliases) if path else ()
-    regions = build_regions(tissue, annotations, mpp)
-    return regions, regions.cautions

@@ -67,6 +67,21 @@ class StageStore:
         self._where[name] = found[0]
         return found
 
+    def keep(self) -> None:
+        """Set the published stages aside, before the slide's folder is emptied or replaced by less.
+
+        What waits already is newer and stays.
+        """
+        manifest = read_manifest(self.published)
+        if manifest is None or not is_intact(self.published):
+            return
+        for name, stage in manifest.extra.get("stages", {}).items():
+            folder = self.waiting / name
+            if read_manifest(folder) is None:
+                with new_artefact(folder, stage["key"], {"stage": name}, {"value": stage["value"]}) as target:
+                    for file in stage["files"]:
+                        link_or_copy(self.published / file, target / file)
+
     def clear(self) -> None:
         """Forget the waiting stages, after the slide was published."""
         shutil.rmtree(self.waiting, ignore_errors=True)

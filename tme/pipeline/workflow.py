@@ -14,7 +14,7 @@ from tme.cohort import Cohort
 from tme.config import Config, load_config
 from tme.errors import ConfigError
 from tme.pipeline.cohort_job import cohort_is_done, cohort_key
-from tme.pipeline.inputs import load_run_cohort
+from tme.pipeline.inputs import check_engine, load_run_cohort
 from tme.pipeline.plan import Plan, discard_failed, make_plan
 from tme.slide.hashing import fingerprint
 from tme.store import check_no_orphans, run_lock
@@ -98,6 +98,8 @@ def open_workflow(settings: Mapping[str, Any], discard: bool) -> Run:
     plan = make_plan(cohort, config, output, fingerprint)
     run = Run(str(sheet), str(output), config_file, config, cohort, plan)
     if discard:
+        if os.environ.get(DRIVEN) != "1":
+            check_engine(run.cohort.included(), run.config)
         hold_lock(run)
         discard_stale(run)
     return run

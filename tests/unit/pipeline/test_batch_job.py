@@ -13,7 +13,7 @@ import pytest
 
 from tme.cohort import Cohort, SlideRow
 from tme.config import Config
-from tme.errors import SpaceError
+from tme.errors import SlideError, SpaceError
 from tme.pipeline import batch_job, drive
 from tme.pipeline.outcome import Outcome, load_outcome
 from tme.pipeline.slide_job import SlideJob
@@ -78,6 +78,20 @@ def test_a_killed_process_is_a_failed_slide_and_the_others_go_on(
     assert "SIGKILL" in outcome.reason
     assert "memory" in outcome.reason
     assert [path.name for path in (results / "slides" / "b").iterdir()] == ["outcome.json"]
+
+
+def test_a_slide_that_fails_keeps_its_costly_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = {"cells": {"key": "k", "files": ["cells.parquet"], "value": {}}}
+    with new_artefact(tmp_path / "results" / "slides" / "b", "old", {}, {"stages": stages}) as folder:
+        (folder / "cells.parquet").write_bytes(b"an hour's work")
+
+    def damaged(job: SlideJob) -> NoReturn:
+        raise SlideError("the slide cannot be used")
+
+    results = batch(tmp_path, monkeypatch, damaged)
+    assert statuses(results)["b"] == "failed"
+    assert [path.name for path in (results / "slides" / "b").iterdir()] == ["outcome.json"]
+    assert (results / ".stages" / "b" / "cells" / "cells.parquet").read_bytes() == b"an hour's work"
 
 
 def test_a_full_disk_stops_the_batch_and_keeps_what_is_finished(

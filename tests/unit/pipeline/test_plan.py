@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from tme.config import Config
-from tme.errors import BusyError
+from tme.errors import BusyError, ConfigError
+from tme.pipeline.cohort_job import cohort_is_done
+from tme.pipeline.drive import RunRequest, drive, open_run
 from tme.pipeline.inputs import load_run_cohort
 from tme.pipeline.plan import Plan, make_plan
 from tme.pipeline.workflow import open_workflow
@@ -73,3 +75,35 @@ def test_a_bare_snakemake_removes_nothing_under_another_run(tmp_path: Path) -> N
         with pytest.raises(BusyError):
             open_workflow({"sheet": path, "output": output}, discard=True)
         assert outcome.is_file()
+
+
+@pytest.mark.parametrize(
+    ("settings", "profile"), [("cells: {engine: none}", ""), ("cells: {engine: watershed}", "none")]
+)
+def test_what_cannot_run_is_told_before_the_folder_is_touched(
+    tmp_path: Path, settings: str, profile: str
+) -> None:
+    path = sheet(tmp_path, one=b"x")
+    (tmp_path / "settings.yaml").write_text(settings)
+    request = RunRequest(path, tmp_path / "results", tmp_path / "settings.yaml", 1, profile)
+    for ask in (open_run, lambda given: drive(given, print)):
+        with pytest.raises(ConfigError, match="none"):
+            ask(request)
+    if not profile:
+        given = {"sheet": path, "output": request.output, "config": request.config_file}
+        with pytest.raises(ConfigError, match="none"):
+            open_workflow(given, discard=True)
+    assert not request.output.exists()
+
+
+def test_an_engine_only_excluded_slides_would_need_may_be_missing(tmp_path: Path) -> None:
+    path = sheet(tmp_path, one=b"x")
+    path.write_text("patient_id,timepoint,stain,slide,exclude\nA,baseline,HE,one.tif,lost\n")
+    (tmp_path / "settings.yaml").write_text("cells: {engine: none}")
+    open_run(RunRequest(path, tmp_path / "results", tmp_path / "settings.yaml", 1))
+
+
+@pytest.mark.parametrize("damage", ["", "[]", "{}", '{"key": "k", "files": []}'])
+def test_a_damaged_manifest_of_the_cohort_is_made_anew(tmp_path: Path, damage: str) -> None:
+    (tmp_path / "manifest.json").write_text(damage)
+    assert not cohort_is_done(tmp_path, "k")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,23 @@ def test_a_stage_is_found_in_the_published_folder(tmp_path: Path) -> None:
     assert (compute.calls, again.reused, (folder / "out.txt").read_text()) == (1, ["cells"], "x")
     publish(tmp_path, again)
     assert (tmp_path / "slides" / "a" / "out.txt").read_text() == "x"
+
+
+def test_stages_outlive_a_failure_that_empties_the_folder(tmp_path: Path) -> None:
+    compute = Counter("x")
+    first = store(tmp_path)
+    first.run("tissue", "k1", compute)
+    first.run("cells", "k1", compute)
+    publish(tmp_path, first)
+    again = store(tmp_path)
+    again.run("cells", "k2", compute)
+    again.keep()
+    shutil.rmtree(tmp_path / "slides" / "a")
+    third = store(tmp_path)
+    folder, value = third.run("tissue", "k1", compute)
+    assert (value, (folder / "out.txt").read_text()) == ({"said": "x"}, "x")
+    third.run("cells", "k2", compute)
+    assert (compute.calls, third.reused) == (3, ["tissue", "cells"])
 
 
 @pytest.mark.parametrize("where", ["waiting", "published"])

@@ -75,10 +75,13 @@ def csv_text_back(text: str) -> str:
     return text[1:] if text.startswith("'") else text
 
 
-def template_environment(package: str, folder: str = "templates") -> jinja2.Environment:
-    """Jinja with autoescape always on and undefined names an error; filter ``script_json``."""
+def template_environment(*packages: str) -> jinja2.Environment:
+    """Jinja with autoescape always on and undefined names an error; filter ``script_json``.
+
+    Templates are looked for in the folder ``templates`` of each package in turn.
+    """
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader(package, folder),
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(package) for package in packages]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from markupsafe import Markup
 
 from tme.config import OverlaySettings
-from tme.overlay.assets import FROM_OVERLAY, asset_names, stylesheet
+from tme.overlay.assets import FROM_OVERLAY, asset_names
 from tme.overlay.density import OUTSIDE, Counted, DensityMap, counted_objects, density_map
 from tme.overlay.fields import Field, choose_fields, inside_field, numbered
+from tme.overlay.frame import render_page
 from tme.overlay.layers import field_objects, mask_rings, reduced_mask
 from tme.overlay.overview import Overview, data_url, indexed_png_bytes, jpeg_bytes, read_overview
 from tme.overlay.palette import DENSITY_COLOURS, artefact_colour, density_ramp, region_colour, rgb
-from tme.safety import script_json, template_environment
+from tme.safety import script_json
 from tme.slide.types import Slide
 from tme.stains.types import StainProfile
 from tme.store import write_text
@@ -110,9 +110,9 @@ def _html(
     cautions: Sequence[str],
     profile: StainProfile | None,
 ) -> str:
-    template = template_environment("tme.overlay").get_template("overlay.html")
-    return template.render(
-        style=Markup(stylesheet()),  # noqa: S704 - a file of this package
+    return render_page(
+        "tme.overlay",
+        "overlay.html",
         assets=FROM_OVERLAY,
         scripts=asset_names(),
         title={key: str(title.get(key, "")) for key in TITLE_KEYS},

@@ -7,11 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
-from tme.overlay.assets import stylesheet
+from tme.overlay.frame import render_page
 from tme.report.numbers import interval_text, number_text, value_of
-from tme.safety import template_environment
 from tme.store import write_text
 from tme.tables import read_csv
 
@@ -44,9 +41,9 @@ def write_index(results: Path, outcomes: Sequence[Mapping[str, Any]]) -> None:
     """
     rows = _primary_rows(read_csv(results / "slide_metrics.csv"))
     slides = [_slide(results, outcome, rows.get(str(outcome["slide_id"]), {})) for outcome in outcomes]
-    page = template_environment("tme.report").get_template("index.html")
-    text = page.render(
-        style=Markup(stylesheet()),  # noqa: S704 - a file of the package
+    text = render_page(
+        "tme.report",
+        "index.html",
         patients=_by_patient(slides),
         counts=_counts(slides),
         n_slides=len(slides),

@@ -41,6 +41,13 @@ def signed_text(value: float | None) -> str:
     return f"{value:+.2f}".replace("-", "\u2212")
 
 
+def signed_number_text(value: float | None) -> str:
+    """`number_text` with a sign; U+2212 for minus."""
+    if value is None:
+        return MISSING
+    return ("+" if value >= 0 else "\u2212") + number_text(abs(value))
+
+
 def fold_text(log2fc: float | None) -> str:
     """A log2 fold change as ``x 2.5``, always at least 1, or ``÷ 2.5`` for a decrease."""
     if log2fc is None:

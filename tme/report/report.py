@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
 from tme.config import Config
-from tme.overlay.assets import stylesheet
-from tme.report.numbers import fold_text, number_text, percent_text, signed_text, value_of
+from tme.overlay.frame import render_page
+from tme.report.numbers import (
+    fold_text,
+    number_text,
+    percent_text,
+    signed_number_text,
+    signed_text,
+    value_of,
+)
 from tme.report.slope import Line, slope_plot
-from tme.safety import template_environment
 from tme.store import write_text
 from tme.tables import read_csv
 
@@ -51,9 +55,9 @@ def write_report(results: Path, config: Config) -> None:
     pairs = read_csv(results / "pairs.csv")
     order = config.cohort.timepoints
     pair = config.cohort.primary_pair or (order[0], order[min(1, len(order) - 1)])
-    page = template_environment("tme.report").get_template("report.html")
-    text = page.render(
-        style=Markup(stylesheet()),  # noqa: S704 - a file of the package
+    text = render_page(
+        "tme.report",
+        "report.html",
         cohort=_cohort(slides),
         unfinished=[row for row in _one_per_slide(slides) if row.get("status") != "ok"],
         pair=pair,
@@ -114,11 +118,19 @@ def _section(
         and (row.get("timepoint_pre") or pair[0], row.get("timepoint_post") or pair[1]) == pair
     ]
     shown = [_change(row) for row in _primary(rows, compartment)]
+    # Shares and indices have a difference and no call, not even "not evaluable".
+    judged = any(change["call"] for change in shown)
     calls = Counter(change["call"] for change in shown)
     with_pair = {
         change["patient"] for change in shown if change["pre"] is not None and change["post"] is not None
     }
-    called = {change["patient"] for change in shown if change["call"] != "not_evaluable"}
+    called = {change["patient"] for change in shown if change["call"] not in ("", "not_evaluable")}
+    flow = [
+        ("Patients in the sheet", len(patients), ""),
+        ("with a value at both time points", len(with_pair), percent_text(len(with_pair), len(patients))),
+    ]
+    if judged:
+        flow.append(("of these evaluable", len(called), percent_text(len(called), len(patients))))
     lines = [
         Line(change["label"], change["pre"], change["post"], change["call"])
         for change in shown
@@ -130,11 +142,8 @@ def _section(
         "unit": _unit(metric),
         "changes": shown,
         "plot": slope_plot(lines),
-        "flow": [
-            ("Patients in the sheet", len(patients), ""),
-            ("with a value at both time points", len(with_pair), percent_text(len(with_pair), len(patients))),
-            ("of these evaluable", len(called), percent_text(len(called), len(patients))),
-        ],
+        "flow": flow,
+        "judged": judged,
         "calls": [(call, title, calls.get(call, 0)) for call, title in CALL_TITLES.items()],
     }
 
@@ -169,18 +178,22 @@ def _change(row: Row) -> dict[str, Any]:
         "post_text": number_text(value.get("value_post")),
         "fold": fold_text(log2fc),
         "log2fc": signed_text(log2fc),
-        "interval": _signed_interval(value.get("log2fc_ci_low"), value.get("log2fc_ci_high")),
+        "interval": _interval(value.get("log2fc_ci_low"), value.get("log2fc_ci_high"), signed_text),
+        "delta": signed_number_text(value.get("delta_abs")),
+        "delta_interval": _interval(
+            value.get("delta_ci_low"), value.get("delta_ci_high"), signed_number_text
+        ),
         "rc": number_text(value.get("rc_log2")),
         "rc_source": row.get("rc_source", ""),
-        "call": row.get("change_call", "") or "not_evaluable",
+        "call": row.get("change_call", ""),
         "days": number_text(value.get("interval_days")),
         "note": row.get("note", ""),
     }
 
 
-def _signed_interval(low: float | None, high: float | None) -> str:
+def _interval(low: float | None, high: float | None, text: Callable[[float | None], str]) -> str:
     """``+0.10 to +1.20``, or empty where either end is missing."""
-    return "" if low is None or high is None else f"{signed_text(low)} to {signed_text(high)}"
+    return "" if low is None or high is None else f"{text(low)} to {text(high)}"
 
 
 def _unit(metric: str) -> str:

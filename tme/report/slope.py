@@ -24,6 +24,7 @@ class Line:
     Attributes
     ----------
     label, call : str
+        ``call`` is empty for a metric that is never called.
     pre, post : float
         In the metric's unit; not negative.
     """
@@ -134,7 +135,7 @@ def _spread(places: Sequence[float]) -> list[float]:
 
 def _title(line: Line) -> str:
     values = f"{number_text(line.pre)} to {number_text(line.post)}"
-    return f"{line.label}: {values}, {line.call.replace('_', ' ')}"
+    return f"{line.label}: {values}" + (f", {line.call.replace('_', ' ')}" if line.call else "")
 
 
 def _short(label: str) -> str:

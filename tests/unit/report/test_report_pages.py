@@ -26,7 +26,8 @@ SLIDE_COLUMNS = (
 )  # fmt: skip
 PAIR_COLUMNS = (
     "patient_id", "lesion_id", "stain", "compartment", "metric", "kind", "timepoint_pre", "timepoint_post",
-    "value_pre", "value_post", "area_pre_mm2", "area_post_mm2", "log2fc", "log2fc_ci_low",
+    "value_pre", "value_post", "area_pre_mm2", "area_post_mm2", "delta_abs", "delta_ci_low", "delta_ci_high",
+    "log2fc", "log2fc_ci_low",
     "log2fc_ci_high", "rc_log2", "rc_source",
     "change_call", "interval_days", "note",
 )  # fmt: skip
@@ -153,6 +154,25 @@ class TestReport:
         assert "with a value at both time points375 %" in text.replace("\n", "").replace("        ", "")
         assert page.count("<circle") == 6
         assert page.count('stroke-dasharray="4 4"') == 0
+
+    def test_a_share_has_a_difference_and_no_call(self, tmp_path: Path) -> None:
+        columns = {
+            "metric": "positive_pct", "kind": "bounded", "value_pre": 12.0, "value_post": 7.5,
+            "delta_abs": -4.5, "delta_ci_low": -9.25, "delta_ci_high": 0.25,
+        }  # fmt: skip
+        missing = dict.fromkeys(("log2fc", "log2fc_ci_low", "log2fc_ci_high", "rc_log2", "rc_source"))
+        page = report_page(
+            tmp_path,
+            [slide("a")],
+            [change("P01", "", **columns, **missing)],
+            change={"primary_metrics": ["CD8.positive_pct"]},
+        )
+        check_page(page)
+        section = page_text(page).split("positive_pct on CD8")[1].split("What was read")[0]
+        assert "−4.5−9.25 to +0.250" in section
+        assert "no change is called" in section
+        assert "valuable" not in section
+        assert "stroke-dasharray" not in page
 
     def test_a_pair_that_is_not_evaluable_is_drawn_dashed(self, tmp_path: Path) -> None:
         page = report_page(tmp_path, [slide("a")], [change("P01", "not_evaluable")])

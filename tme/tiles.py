@@ -7,7 +7,9 @@ corner and never depends on the task size, so neither do the cells.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
@@ -31,6 +33,18 @@ class Window:
     outer: Box
 
 
+Part = TypeVar("Part")
+Task: TypeAlias = tuple[Window, ...]
+Runner: TypeAlias = Callable[[Callable[[Task], Part], Sequence[Task]], list[Part]]
+"""``runner(function, tasks)``: the results in the order of the tasks, whoever computes them."""
+DEFAULT_TASK_PX = 2048
+
+
+def one_by_one(function: Callable[[Task], Part], tasks: Sequence[Task]) -> list[Part]:
+    """The simplest `Runner`: here, one task after another."""
+    return [function(task) for task in tasks]
+
+
 @dataclass(frozen=True)
 class TileGrid:
     """The windows of one slide, ordered by row, then column.
@@ -48,7 +62,7 @@ class TileGrid:
     halo_px: int
     windows: tuple[Window, ...]
 
-    def tasks(self, task_px: int) -> list[tuple[Window, ...]]:
+    def tasks(self, task_px: int) -> list[Task]:
         """Windows grouped into tasks of about ``task_px`` x ``task_px`` working pixels.
 
         Every window is in exactly one task; tasks and the windows in them keep the grid's order

@@ -7,7 +7,6 @@ can travel. Windows are fixed on the slide, so neither task size nor workers cha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import groupby
 from typing import Any
@@ -25,18 +24,14 @@ from tme.cells.stitch import SAME_CELL_UM, TASK_SCHEMA, merge_tables, pack
 from tme.cells.types import Cells
 from tme.config import CellSettings
 from tme.geometry import Box
-from tme.slide.types import RGB, Slide, SlideInfo
+from tme.slide.types import RGB, Read, Slide, SlideInfo
 from tme.stains.deconvolve import stain_od
 from tme.stains.types import Stain, StainProfile
-from tme.tiles import Window, make_grid
+from tme.tiles import DEFAULT_TASK_PX, Runner, Window, make_grid, one_by_one
 from tme.tissue.types import TissueMask
 from tme.units import um_to_px
 
 COARSEST_MPP = 0.65
-DEFAULT_TASK_PX = 2048
-
-Read = Callable[[int, int, int, int, float], RGB]
-Runner = Callable[[Callable[[tuple[Window, ...]], bytes], Sequence[tuple[Window, ...]]], list[bytes]]
 
 
 def cells_possible(info: SlideInfo) -> str:
@@ -52,7 +47,7 @@ def find_cells(
     profile: StainProfile,
     stain: Stain,
     settings: CellSettings,
-    runner: Runner | None = None,
+    runner: Runner[bytes] = one_by_one,
     task_px: int = DEFAULT_TASK_PX,
 ) -> Cells:
     """All cells of a slide.
@@ -65,9 +60,8 @@ def find_cells(
     profile : StainProfile
     stain : Stain
     settings : CellSettings
-    runner : callable, optional
-        ``runner(function, tasks)`` returns the results in the order of the tasks; without it they
-        run one after another.
+    runner : Runner
+        Who computes the tasks.
     task_px : int
         Side of a task in working pixels; changes nothing but the bookkeeping.
 
@@ -88,7 +82,7 @@ def find_cells(
         stain=stain,
         settings=settings,
     )
-    parts = (runner or _one_by_one)(function, tiles.tasks(task_px))
+    parts = runner(function, tiles.tasks(task_px))
     provenance: dict[str, Any] = {
         "engine": settings.engine,
         "model_id": engine.model_id,
@@ -96,12 +90,6 @@ def find_cells(
         "work_mpp_um": mpp,
     }
     return merge_tables(parts, provenance, partial(tissue.values_at, mask=tissue.tissue))
-
-
-def _one_by_one(
-    function: Callable[[tuple[Window, ...]], bytes], tasks: Sequence[tuple[Window, ...]]
-) -> list[bytes]:
-    return [function(task) for task in tasks]
 
 
 def run_task(

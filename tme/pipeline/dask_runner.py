@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from tme.config import RunSettings
 from tme.errors import ConfigError, TmeError
-
-Task = TypeVar("Task")
-Result = TypeVar("Result")
-Runner = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]
+from tme.tiles import Runner, one_by_one
 
 
 class LostTaskError(TmeError):
@@ -25,7 +22,7 @@ class LostTaskError(TmeError):
 
 
 @contextlib.contextmanager
-def make_runner(settings: RunSettings) -> Iterator[Runner]:
+def make_runner(settings: RunSettings) -> Iterator[Runner[Any]]:
     """A function ``runner(function, tasks) -> results in task order``, for as long as the context lasts.
 
     Parameters
@@ -42,7 +39,7 @@ def make_runner(settings: RunSettings) -> Iterator[Runner]:
     if settings.scheduler == "serial" or (
         settings.workers == 1 and not settings.scheduler.startswith("tcp:")
     ):
-        yield _serial
+        yield one_by_one
     elif settings.scheduler in ("threads", "processes"):
         yield _local(settings)
     else:
@@ -50,11 +47,7 @@ def make_runner(settings: RunSettings) -> Iterator[Runner]:
             yield _on_cluster(client, settings)
 
 
-def _serial(function: Callable[[Any], Any], tasks: Sequence[Any]) -> list[Any]:
-    return [function(task) for task in tasks]
-
-
-def _local(settings: RunSettings) -> Runner:
+def _local(settings: RunSettings) -> Runner[Any]:
     def run(function: Callable[[Any], Any], tasks: Sequence[Any]) -> list[Any]:
         import dask
 
@@ -84,7 +77,7 @@ def _client(settings: RunSettings) -> Iterator[Any]:
         client.close()
 
 
-def _on_cluster(client: Any, settings: RunSettings) -> Runner:
+def _on_cluster(client: Any, settings: RunSettings) -> Runner[Any]:
     def run(function: Callable[[Any], Any], tasks: Sequence[Any]) -> list[Any]:
         from distributed import KilledWorker
 

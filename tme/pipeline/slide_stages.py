@@ -16,13 +16,13 @@ from tme.cells.engines import load_engine
 from tme.cells.stage import cells_possible, find_cells
 from tme.cells.types import Cells
 from tme.config import Config, settings_hash
-from tme.pipeline.dask_runner import Runner
 from tme.pipeline.source import TravellingSlide
 from tme.pipeline.stage_store import StageStore
 from tme.pipeline.versions import STAGES
 from tme.stains import Stain, StainProfile
 from tme.stains.estimate import estimate_profile
 from tme.tables import read_parquet, write_parquet
+from tme.tiles import Runner
 from tme.tissue import find_tissue, load_mask, save_mask
 from tme.tissue.types import TissueMask
 from tme.vessels import find_vessels, vessels_possible
@@ -72,7 +72,9 @@ class SlideStages:
         _, value = self.store.run("stain", self.key, compute)
         return StainProfile.from_json(value)
 
-    def cells(self, tissue: TissueMask, profile: StainProfile, runner: Runner) -> tuple[Cells | None, str]:
+    def cells(
+        self, tissue: TissueMask, profile: StainProfile, runner: Runner[Any]
+    ) -> tuple[Cells | None, str]:
         """Cells, or None with the reason why there are none to count."""
         if "cells" not in self.stain.targets:
             return None, f"{self.stain.name} is not read for cells"
@@ -99,7 +101,7 @@ class SlideStages:
         return Cells(_blank(read_parquet(folder / "cells.parquet")), provenance), ""
 
     def vessels(
-        self, tissue: TissueMask, profile: StainProfile, runner: Runner
+        self, tissue: TissueMask, profile: StainProfile, runner: Runner[Any]
     ) -> tuple[Vessels | None, str]:
         """Vessels, or None with the reason why there are none to count."""
         if "vessels" not in self.stain.targets:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 RGB = NDArray[np.uint8]
+Read = Callable[[int, int, int, int, float], RGB]
+"""`Slide.read`, or something that stands for it where the slide itself cannot go."""
 SNAP_TOLERANCE = 0.03
 
 

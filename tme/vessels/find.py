@@ -6,15 +6,15 @@ per window. Windows are independent of each other and can be computed anywhere, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 
 from tme.config import VesselSettings
-from tme.slide.types import RGB, Slide
+from tme.slide.types import Read, Slide
 from tme.stains.types import Stain, StainProfile
-from tme.tiles import Window, make_grid
+from tme.tiles import DEFAULT_TASK_PX, Runner, Window, make_grid, one_by_one
 from tme.tissue.types import TissueMask
 from tme.vessels.connect import label_pieces
 from tme.vessels.join import join_masks
@@ -22,12 +22,6 @@ from tme.vessels.mask import stain_masks
 from tme.vessels.packed import WindowMask, pack
 from tme.vessels.types import Vessels
 from tme.vessels.windows import vessel_mpp, vessel_window_px
-
-DEFAULT_TASK_PX = 2048
-
-Read = Callable[[int, int, int, int, float], RGB]
-Parts = list[WindowMask]
-Runner = Callable[[Callable[[tuple[Window, ...]], Parts], Sequence[tuple[Window, ...]]], list[Parts]]
 
 
 def mask_task(
@@ -86,7 +80,7 @@ def find_vessels(
     profile: StainProfile,
     stain: Stain,
     settings: VesselSettings,
-    runner: Runner | None = None,
+    runner: Runner[list[WindowMask]] = one_by_one,
     task_px: int = DEFAULT_TASK_PX,
 ) -> Vessels:
     """All vessels of a slide.
@@ -99,9 +93,8 @@ def find_vessels(
     profile : StainProfile
     stain : Stain
     settings : VesselSettings
-    runner : callable, optional
-        ``runner(function, tasks)`` returns the results in the order of the tasks; without it they
-        run one after another.
+    runner : Runner
+        Who computes the tasks.
     task_px : int
         Side of a task in working pixels; changes nothing but the bookkeeping.
 
@@ -112,13 +105,7 @@ def find_vessels(
     mpp = vessel_mpp(slide.info, settings)
     tiles = make_grid(tissue, slide.info.size_at(mpp), mpp, *vessel_window_px(mpp))
     function = partial(mask_task, read=slide.read, profile=profile, stain=stain, settings=settings, mpp=mpp)
-    parts = (runner or _one_by_one)(function, tiles.tasks(task_px))
+    parts = runner(function, tiles.tasks(task_px))
     # The grid's own order, whatever the tasks were, so that the join sees one sequence of windows.
     masks = sorted((mask for part in parts for mask in part), key=lambda mask: mask.core)
     return join_masks(masks, slide.info, profile, settings)
-
-
-def _one_by_one(
-    function: Callable[[tuple[Window, ...]], Parts], tasks: Sequence[tuple[Window, ...]]
-) -> list[Parts]:
-    return [function(task) for task in tasks]

@@ -24,7 +24,7 @@ from tme.stains.estimate import estimate_profile
 from tme.stains.types import StainProfile
 from tme.testing.memory import ArraySlide
 from tme.testing.render import Rendered, SlideSpec, render_slide
-from tme.tiles import make_grid
+from tme.tiles import make_grid, one_by_one
 from tme.tissue import find_tissue
 from tme.tissue.types import TissueMask
 
@@ -64,7 +64,7 @@ def shuffled(seed: int) -> Any:
 def test_task_size_and_order_change_no_byte(stain: str) -> None:
     _, slide, tissue, profile = rendered(stain)
     wanted = table_bytes(cells_on(stain).table)
-    for runner, task_px in ((shuffled(1), 1024), (None, 4096)):
+    for runner, task_px in ((shuffled(1), 1024), (one_by_one, 4096)):
         found = find_cells(slide, tissue, profile, STAINS.get(stain), SETTINGS, runner, task_px)
         assert table_bytes(found.table) == wanted
 

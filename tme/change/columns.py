@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from tme.metrics.types import ColumnSpec
+from tme.metrics.types import ColumnSpec, key_column
 
 DEJARDIN = "Dejardin 2024, Clin Cancer Res 30:877"
 DENSITY_FC = "count density: log2[((n_post + .5)/A_post) / ((n_pre + .5)/A_pre)]; positive: log2(post/pre)"
 DENSITY_SE = "count density: √(φ_post/(n_post + .5) + φ_pre/(n_pre + .5)) / ln 2; positive: block bootstrap"
-
-
-def _key(name: str, definition: str) -> ColumnSpec:
-    return ColumnSpec(name, "", "key", definition)
 
 
 def _change(name: str, unit: str, definition: str, formula: str = "", source: str = "") -> ColumnSpec:
@@ -18,14 +14,14 @@ def _change(name: str, unit: str, definition: str, formula: str = "", source: st
 
 
 PAIR_COLUMNS: tuple[ColumnSpec, ...] = (
-    _key("patient_id", "patient, as in the sheet"),
-    _key("lesion_id", "lesion, empty where the sheet gives none"),
-    _key("stain", "registered stain"),
-    _key("compartment", "evaluable, or an annotated compartment of it"),
-    _key("metric", "column of slide_metrics.csv"),
-    _key("kind", "count density, positive, bounded or index: how its change is judged"),
-    _key("timepoint_pre", "earlier time point"),
-    _key("timepoint_post", "later time point"),
+    key_column("patient_id", "patient, as in the sheet"),
+    key_column("lesion_id", "lesion, empty where the sheet gives none"),
+    key_column("stain", "registered stain"),
+    key_column("compartment", "evaluable, or an annotated compartment of it"),
+    key_column("metric", "column of slide_metrics.csv"),
+    key_column("kind", "count density, positive, bounded or index: how its change is judged"),
+    key_column("timepoint_pre", "earlier time point"),
+    key_column("timepoint_post", "later time point"),
     _change("value_pre", "metric's", "value before, several slides pooled", "ΣN/ΣA, never a mean of slides"),
     _change("value_post", "metric's", "value after, several slides pooled", "ΣN/ΣA, never a mean of slides"),
     _change("n_pre", "", "objects behind value_pre"),

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from tme.change.columns import PAIR_COLUMNS
 from tme.dictionary.objects import CELL_COLUMNS, VESSEL_COLUMNS
 from tme.metrics import slide_column_specs
-from tme.metrics.types import NEEDS_TEXT, ColumnSpec
+from tme.metrics.types import NEEDS_TEXT, ColumnSpec, key_column
 
 FIELDS = ("file", "column", "unit", "kind", "definition", "formula", "source")
 WIDE = "<stain>__<compartment>__<metric>__"
@@ -22,7 +22,7 @@ def _pattern(prefix: str, like: str, definition: str = "") -> ColumnSpec:
 
 
 PATIENT_COLUMNS: tuple[ColumnSpec, ...] = (
-    ColumnSpec("patient_id", "", "key", "patient, as in the sheet"),
+    key_column("patient_id", "patient, as in the sheet"),
     ColumnSpec("n_lesions", "", "qc", "lesions with a sample at a time point of the primary pair"),
     ColumnSpec(
         "interval_days", "d", "qc", "days between the two biopsies, the shortest over lesions and stains"

@@ -7,11 +7,7 @@ from typing import Any
 
 from tme.metrics.family import metric_columns, with_intervals
 from tme.metrics.measure import EVALUABLE
-from tme.metrics.types import ColumnSpec, Measurements
-
-
-def _key(name: str, definition: str, unit: str = "") -> ColumnSpec:
-    return ColumnSpec(name, unit, "key", definition)
+from tme.metrics.types import ColumnSpec, Measurements, key_column
 
 
 def _qc(name: str, unit: str, definition: str, formula: str = "") -> ColumnSpec:
@@ -19,17 +15,17 @@ def _qc(name: str, unit: str, definition: str, formula: str = "") -> ColumnSpec:
 
 
 KEYS: tuple[ColumnSpec, ...] = (
-    _key("patient_id", "patient, as in the sheet"),
-    _key("lesion_id", "lesion the sample was taken from"),
-    _key("specimen_id", "specimen"),
-    _key("block_id", "paraffin block; sections of one block are not independent"),
-    _key("slide_id", "name of the slide's folder"),
-    _key("timepoint", "time point, synonyms resolved"),
-    _key("biopsy_day", "days from the first dose to the biopsy", "d"),
-    _key("stain", "registered stain"),
-    _key("specimen_type", "core, incision, excision or resection"),
-    _key("batch", "stain or scanner batch"),
-    _key("compartment", "evaluable, or an annotated compartment of it"),
+    key_column("patient_id", "patient, as in the sheet"),
+    key_column("lesion_id", "lesion the sample was taken from"),
+    key_column("specimen_id", "specimen"),
+    key_column("block_id", "paraffin block; sections of one block are not independent"),
+    key_column("slide_id", "name of the slide's folder"),
+    key_column("timepoint", "time point, synonyms resolved"),
+    key_column("biopsy_day", "days from the first dose to the biopsy", "d"),
+    key_column("stain", "registered stain"),
+    key_column("specimen_type", "core, incision, excision or resection"),
+    key_column("batch", "stain or scanner batch"),
+    key_column("compartment", "evaluable, or an annotated compartment of it"),
     _qc("mpp_um", "µm/px", "resolution of level 0"),
     _qc("mpp_source", "", "where mpp_um came from: sheet or metadata"),
     _qc("work_mpp_um", "µm/px", "resolution cells or vessels were segmented at"),

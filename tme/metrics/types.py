@@ -75,6 +75,11 @@ class ColumnSpec:
         return "vessels" if self.needs == "vessels" else ""
 
 
+def key_column(name: str, definition: str, unit: str = "") -> ColumnSpec:
+    """A column that says which row this is; tables with the same key say the same of it."""
+    return ColumnSpec(name, unit, "key", definition)
+
+
 @dataclass(frozen=True)
 class BlockSums:
     """A ratio by blocks: ``scale`` · Σ numerator / Σ denominator.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -115,6 +115,7 @@ def result_of(
     threshold: float = 0.2,
     date: str = "",
     seed: int = 0,
+    positive_from: Callable[[str, float], int] | None = None,
     **keys: Any,
 ) -> SlideResult:
     """A measured CD8 (or H&E) slide with these TILs, or a vessel slide with these vessels, along a strip."""
@@ -129,7 +130,7 @@ def result_of(
         cells = cells_at(np.concatenate([x, more_x]), np.concatenate([y, more_y]), til)
         context = context_of(stain, mask, cells=cells, threshold=threshold)
     full = key_row(stain=stain, **keys)
-    return SlideResult(full, measure_slide(context, settings), biopsy_date=date)
+    return SlideResult(full, measure_slide(context, settings), biopsy_date=date, positive_from=positive_from)
 
 
 def key_row(**keys: Any) -> Mapping[str, Any]:

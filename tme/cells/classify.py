@@ -70,9 +70,7 @@ def _he(measures: Measures, profile: StainProfile, til_prob: NDArray[np.float32]
 
 def _dab(measures: Measures, stain: Stain, profile: StainProfile) -> Calls:
     threshold = profile.dab_threshold_od
-    marker = measures.second_od
-    if stain.marker_site != "nucleus":
-        marker = np.maximum(measures.second_od, measures.ring_od)
+    marker = marker_od(measures.second_od, measures.ring_od, stain)
     if threshold is None:
         threshold = float("inf")
     probability = _logistic((marker - threshold) / MARGIN_OD)
@@ -80,6 +78,11 @@ def _dab(measures: Measures, stain: Stain, profile: StainProfile) -> Calls:
     name = np.where(positive, POSITIVE, NEGATIVE).astype(object)
     shown = np.where(positive, probability, 1 - probability)
     return Calls(name, shown, positive if stain.til_marker else None, positive)
+
+
+def marker_od(nucleus_od: Values, ring_od: Values, stain: Stain) -> Values:
+    """(n,) DAB density of the marker where it sits: in the nucleus, else the higher of nucleus and ring."""
+    return nucleus_od if stain.marker_site == "nucleus" else np.maximum(nucleus_od, ring_od)
 
 
 def _logistic(score: Values) -> Values:

@@ -67,7 +67,12 @@ PAIR_COLUMNS: tuple[ColumnSpec, ...] = (
     ),
     _change("pairing", "", "same_lesion, same_patient, or none for a sample without a partner"),
     _change("interval_days", "d", "days between the two biopsies"),
-    _change("note", "", "why a number is missing or a call is withheld, and what to know"),
+    _change(
+        "note",
+        "",
+        "why a number is missing or a call is withheld, and what to know; where the slides are positive from "
+        "different DAB densities on, the change of a cell density at the lowest and highest of them",
+    ),
     _change("fc_ge_2p5", "", "CD8 density: at least 2.5-fold", "ln ratio ≥ 0.9", DEJARDIN),
     _change("otd_ge_500", "", "CD8 density after: at least about 500/mm²", "ln density ≥ 6.2", DEJARDIN),
 )

@@ -9,6 +9,7 @@ from typing import Any
 from tme.change.compare import CALLED_KINDS, change_values, dejardin
 from tme.change.pairing import Match, interval_days, match
 from tme.change.pool import Side, pool
+from tme.change.thresholds import threshold_notes
 from tme.change.types import NOT_EVALUABLE, PairRow, SlideResult
 from tme.config import ChangeSettings
 from tme.metrics.family import metric_columns
@@ -87,7 +88,7 @@ def _row(
     values |= dejardin(metric, keys["stain"], values, post)
     why = values.pop("why")
     notes = [*why, *_notes(pre, keys["timepoint_pre"]), *_notes(post, keys["timepoint_post"])]
-    notes += _thresholds(together)
+    notes += threshold_notes(together, pre, post, compartment, metric, settings)
     numbers: dict[str, Any] = {
         "value_pre": pre.value,
         "value_post": post.value,
@@ -119,23 +120,3 @@ def _notes(side: Side, timepoint: str) -> list[str]:
         text if text.endswith(f"no {timepoint} sample") else f"{timepoint}: {text}"
         for text in (*side.reasons, *side.notes)
     ]
-
-
-def _thresholds(together: Match) -> list[str]:
-    """A sentence where slides of the two sides are positive from different DAB densities on."""
-    found: list[list[str]] = [[], []]
-    values = set()
-    for place, slides in enumerate((together.pre, together.post)):
-        for slide in slides:
-            if slide.measurements is None:
-                continue
-            estimates = slide.measurements.compartments[EVALUABLE].estimates
-            threshold, source = estimates.get("dab_threshold_od"), estimates.get("threshold_source")
-            if threshold is not None and isinstance(threshold.value, int | float):
-                values.add(float(threshold.value))
-                text = f"{threshold.value:.3g}" + (f" ({source.value})" if source is not None else "")
-                found[place].append(text)
-    if len(values) < 2 or not all(found):
-        return []
-    pre, post = (", ".join(dict.fromkeys(texts)) for texts in found)
-    return [f"thresholds differ: {pre} OD before, {post} OD after"]

@@ -47,6 +47,8 @@ class Side:
     reasons : tuple of str
         Why changes are withheld; empty where they are not.
     notes : tuple of str
+    slides : tuple of SlideResult
+        Those whose numbers are in it.
     """
 
     value: float | None = None
@@ -59,6 +61,7 @@ class Side:
     se: float | None = None
     reasons: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    slides: tuple[SlideResult, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,12 @@ def pool(slides: Sequence[SlideResult], compartment: str, metric: ColumnSpec) ->
     used = sound or parts
     side = _one(used[0]) if len(used) == 1 else _several(used, metric)
     reasons = _reasons(used, metric.target)
-    return replace(side, reasons=reasons, notes=(*side.notes, *missing, *dropped, *cautions))
+    return replace(
+        side,
+        reasons=reasons,
+        notes=(*side.notes, *missing, *dropped, *cautions),
+        slides=tuple(part.slide for part in used),
+    )
 
 
 def _parts(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -29,6 +29,9 @@ class SlideResult:
         Why it failed or was excluded.
     biopsy_date : str
         ``YYYY-MM-DD`` or empty.
+    positive_from : callable or None
+        ``positive_from(compartment, od)``: cells that are positive from another DAB density on; None
+        where no cells are called by one.
     """
 
     keys: Mapping[str, Any]
@@ -36,6 +39,7 @@ class SlideResult:
     status: str = "ok"
     reason: str = ""
     biopsy_date: str = ""
+    positive_from: Callable[[str, float], int] | None = None
 
     @property
     def stain(self) -> Stain:

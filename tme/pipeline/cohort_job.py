@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,11 @@ from tme.overlay import write_assets
 from tme.pipeline.outcome import Outcome, load_outcome
 from tme.pipeline.provenance import write_provenance
 from tme.pipeline.publish import sheet_keys
+from tme.pipeline.recount import positive_cells
 from tme.pipeline.versions import STAGES
 from tme.report import write_index, write_report
 from tme.safety import file_sha256
+from tme.stains import STAINS, Stain
 from tme.store import read_json, write_json
 from tme.tables import write_csv
 
@@ -80,7 +84,18 @@ def _result(row: SlideRow, config: Config, results: Path) -> SlideResult:
     if measurements is not None:
         # The sheet and the settings of this run, should they have changed in what no number depends on.
         measurements = replace(measurements, keys={**measurements.keys, **keys})
-    return SlideResult(keys, measurements, outcome.status, outcome.reason, row.biopsy_date)
+    return SlideResult(
+        keys,
+        measurements,
+        outcome.status,
+        outcome.reason,
+        row.biopsy_date,
+        _recount(folder / "cells.parquet", STAINS.get(row.stain)),
+    )
+
+
+def _recount(table: Path, stain: Stain) -> Callable[[str, float], int] | None:
+    return partial(positive_cells, table, stain) if stain.kind == "dab" and table.is_file() else None
 
 
 def _lost(row: SlideRow) -> Outcome:

@@ -98,7 +98,8 @@ def run_slide(job: SlideJob) -> Outcome:
         cells, no_cells = stages.cells(tissue, profile, runner)
         vessels, no_vessels = stages.vessels(tissue, profile, runner)
     regions = build_regions(tissue, annotations, slide.info.mpp)
-    cautions = (*noticed, *quality(tissue, None)["cautions"], *profile.cautions, *regions.cautions)
+    stain = (*profile.cautions, *filter(None, [profile.threshold_note]))
+    cautions = (*noticed, *quality(tissue, None)["cautions"], *stain, *regions.cautions)
     outcome = job.outcome("ok", cautions=cautions)
     context = SlideContext(
         keys=slide_keys(job.row, slide, cells, vessels, job.config, outcome),

@@ -227,6 +227,27 @@ def test_different_thresholds_are_told() -> None:
     assert "thresholds" not in density(result_of(EVEN), post(EVEN)).note
 
 
+def test_different_thresholds_give_the_change_at_both() -> None:
+    before = result_of(EVEN, threshold=0.2, positive_from=lambda _, od: {0.2: 120, 0.31: 30}[od])
+    after = post(TENFOLD, threshold=0.31, positive_from=lambda _, od: {0.2: 1500, 0.31: 1200}[od])
+    note = density(before, after).note
+    for od, counts in (("0.2", (120, 1500)), ("0.31", (30, 1200))):
+        log2fc = math.log2((counts[1] + 0.5) / (counts[0] + 0.5))
+        assert f"at {od} OD for all: log2fc {log2fc:+.2f}, increase" in note
+    assert "for all" not in density(before, after, metric="positive_pct").note
+    # Two slides on one side are counted together, one that is left out is not.
+    again = result_of(EVEN, threshold=0.25, slide_id="s3", seed=4, positive_from=lambda _, od: 100)
+    log2fc = math.log2((1200.5 / 6) / (130.5 / 12))
+    assert f"at 0.31 OD for all: log2fc {log2fc:+.2f}, increase" in density(before, again, after).note
+
+
+def test_vessels_at_different_thresholds_are_not_counted_again() -> None:
+    before, after = result_of(EVEN, stain="CD31"), post(TENFOLD, stain="CD31", threshold=0.31)
+    note = density(before, after, metric="mvd_per_mm2").note
+    assert "thresholds differ" in note
+    assert "for all" not in note
+
+
 def test_cautions_and_the_prior_reach_the_note() -> None:
     settings = MetricSettings(block_mm2=40.0, bootstrap=100)
     careful = result_of([20, 20], 2.0, settings=settings, caution="out of focus")

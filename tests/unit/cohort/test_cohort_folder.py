@@ -124,7 +124,8 @@ def test_a_folder_that_cannot_be_opened_is_told(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("builtins.open", locked)
     cohort = load(tmp_path)
     assert cohort.patients() == ("P01", "P03")
-    assert [note.severity for note in cohort.notes if "'lost+found' cannot be opened" in str(note)] == ["caution"]
+    told = [note.severity for note in cohort.notes if "'lost+found' cannot be opened" in str(note)]
+    assert told == ["caution"]
     (tmp_path / "P01_baseline_CD8.svs").unlink()
     (tmp_path / "P03" / "baseline" / "CD8.svs").unlink()
     with pytest.raises(SheetError, match="'lost\\+found' cannot be opened"):

@@ -214,7 +214,7 @@ def test_damaged_and_missing_files(tmp_path: Path) -> None:
 def test_a_small_file_that_unpacks_to_much_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tme.regions.annotations.MAX_BYTES", 10_000)
+    monkeypatch.setattr("tme.regions.geojson.MAX_BYTES", 10_000)
     bomb = tmp_path / "bomb.geojson.gz"
     bomb.write_bytes(gzip.compress(b" " * 1_000_000))
     with pytest.raises(AnnotationError, match="over 0 MB"):

@@ -58,8 +58,8 @@ def write_sheet(
     Raises
     ------
     SheetError
-        If the sheet exists already, the folder is none or has no slides, or a slide's name is not
-        UTF-8.
+        If the sheet exists already or cannot be written, the folder is none or has no slides, or a
+        slide's name is not UTF-8.
     """
     target = Path(os.path.abspath(sheet or folder / SHEET_NAME))
     if os.path.lexists(target):
@@ -81,7 +81,16 @@ def write_sheet(
     if found.unnamed:
         raise SheetError("a slide's name cannot be written", problems=unnamed_slides(found))
     named = read_names(root, found, settings, words)
-    write_text(target, _sheet_text([_row(slide.row.cells, root, target.parent) for slide in named]))
+    text = _sheet_text([_row(slide.row.cells, root, target.parent) for slide in named])
+    try:
+        write_text(target, text)
+    except OSError as error:
+        raise SheetError(
+            "the sheet cannot be written",
+            where=str(target),
+            why=error.strerror or str(error),
+            fix="ask for write permission to this folder, or copy the slides to one of your own",
+        ) from error
     return target
 
 

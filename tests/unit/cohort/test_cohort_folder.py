@@ -200,6 +200,17 @@ def test_a_written_sheet_is_never_overwritten(tmp_path: Path) -> None:
         write_sheet(tmp_path, CohortSettings(), STAINS, other)
 
 
+def test_a_folder_that_may_not_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path, "P01_baseline_CD8.svs")
+
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.mkstemp", denied)
+    with pytest.raises(SheetError, match="cannot be written · Permission denied"):
+        write_sheet(tmp_path, CohortSettings(), STAINS)
+
+
 def test_nothing_is_written_without_slides(tmp_path: Path) -> None:
     with pytest.raises(SheetError, match="no slide"):
         write_sheet(tmp_path, CohortSettings(), STAINS)

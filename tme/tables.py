@@ -8,14 +8,16 @@ with ``crs`` null (level-0 pixels are no place on Earth).
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -161,25 +163,76 @@ def write_parquet(path: Path, table: pa.Table, geometry: Sequence[str] = ("geome
     SpaceError
         If the disk is full.
     """
-    geometry = [name for name in geometry if name in table.column_names]
-    table = table.replace_schema_metadata({b"geo": _geo_metadata(table, geometry)} if geometry else None)
+    types = {name: _geometry_types(table[name]) for name in geometry if name in table.column_names}
+    starts = range(0, max(table.num_rows, 1), ROW_GROUP)
+    _write(path, table.schema, (table.slice(start, ROW_GROUP) for start in starts), types)
+
+
+def write_slices(
+    path: Path, schema: pa.Schema, slices: Iterable[pa.Table], geometry: Sequence[str] = ("geometry",)
+) -> None:
+    """The same file as `write_parquet` of all slices together, with one of them in memory at a time.
+
+    Parameters
+    ----------
+    path : Path
+    schema : pyarrow.Schema
+        That of every slice.
+    slices : iterable of pyarrow.Table
+        Of `ROW_GROUP` rows each, the last with what is left.
+    geometry : sequence of str
+        As for `write_parquet`.
+
+    Raises
+    ------
+    ValueError
+        If a slice before the last is short, or one has a type of geometry that the first lacks: the
+        types stand in the schema, which is settled before the slices are written.
+    SpaceError
+        If the disk is full.
+    """
+    coming = iter(slices)
+    first = next(coming, schema.empty_table())
+    types = {name: _geometry_types(first[name]) for name in geometry if name in schema.names}
+    checked = _checked(chain([first], coming), types)
+    # Here and below a slice is let go before the next one is made.
+    del first
+    _write(path, schema, checked, types)
+
+
+def _checked(slices: Iterable[pa.Table], types: Mapping[str, list[str]]) -> Iterator[pa.Table]:
+    rows = ROW_GROUP
+    for table in slices:
+        if rows != ROW_GROUP or table.num_rows > ROW_GROUP:
+            raise ValueError(f"slices must have {ROW_GROUP} rows, all but the last")
+        for name, known in types.items():
+            if not set(_geometry_types(table[name])) <= set(known):
+                raise ValueError(f"{name}: not all slices have the types of geometry of the first")
+        rows = table.num_rows
+        yield table
+        del table
+
+
+def _write(path: Path, schema: pa.Schema, slices: Iterable[pa.Table], types: Mapping[str, list[str]]) -> None:
+    schema = schema.with_metadata({b"geo": _geo_metadata(types)} if types else None)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.part")
     try:
         with space_guard(path):
             with pq.ParquetWriter(
                 temporary,
-                table.schema,
+                schema,
                 version="2.6",
                 compression="zstd",
                 compression_level=3,
-                use_dictionary=[field.name for field in table.schema if pa.types.is_string(field.type)],
-                write_statistics=[field.name for field in table.schema if field.name not in geometry],
+                use_dictionary=[field.name for field in schema if pa.types.is_string(field.type)],
+                write_statistics=[field.name for field in schema if field.name not in types],
             ) as writer:
                 # One chunk a row group, so that how the table was put together does not show in the
                 # pages, and no copy of a large table is made at once.
-                for start in range(0, max(table.num_rows, 1), ROW_GROUP):
-                    writer.write_table(table.slice(start, ROW_GROUP).combine_chunks())
+                for table in slices:
+                    writer.write_table(table.combine_chunks().replace_schema_metadata(schema.metadata))
+                    del table
             with temporary.open("rb+") as stream:
                 os.fsync(stream.fileno())
             temporary.replace(path)
@@ -195,22 +248,91 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     ArtefactError
         If it is missing, damaged or lacks a column.
     """
+    with _opened(path) as file:
+        lacking = [name for name in columns or () if name not in file.schema_arrow.names]
+        if lacking:
+            raise _unreadable(str(path), f"it has no column {lacking[0]!r}")
+        return file.read(columns=None if columns is None else list(columns))
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[pq.ParquetFile]:
     try:
         with pq.ParquetFile(path) as file:
-            lacking = [name for name in columns or () if name not in file.schema_arrow.names]
-            if lacking:
-                raise _unreadable(str(path), f"it has no column {lacking[0]!r}")
-            return file.read(columns=None if columns is None else list(columns))
+            yield file
     except (OSError, pa.ArrowException) as error:
         raise _unreadable(str(path), str(error)[:200]) from error
 
 
-def _geo_metadata(table: pa.Table, geometry: Sequence[str]) -> bytes:
+class Rows(Protocol):
+    """What a table and a `SavedTable` have in common; see `pyarrow.Table`."""
+
+    @property
+    def num_rows(self) -> int:
+        """Number of rows."""
+
+    @property
+    def column_names(self) -> list[str]:
+        """Names of the columns, in order."""
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """One column."""
+
+    def filter(self, mask: pa.Array) -> pa.Table:
+        """The rows where the (N,) bool mask is true."""
+
+    def to_batches(self, max_chunksize: int) -> Iterable[pa.RecordBatch]:
+        """All rows in order, some at a time."""
+
+
+class SavedTable:
+    """A Parquet file read like a table, a column or some rows at a time, so that it is never held whole.
+
+    Parameters
+    ----------
+    path : Path
+        A file of `write_parquet` or `write_slices`; must stay while the table is in use.
+
+    Raises
+    ------
+    ArtefactError
+        Here and in every method, if the file is missing or damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with _opened(path) as file:
+            self.num_rows: int = file.metadata.num_rows
+            self.column_names: list[str] = file.schema_arrow.names
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """One column; an `ArtefactError` if there is none of that name."""
+        return read_parquet(self.path, [name]).column(0)
+
+    def filter(self, mask: pa.Array) -> pa.Table:
+        """The rows where the (N,) bool mask is true; meant for few of them."""
+        found = []
+        with _opened(self.path) as file:
+            start = 0
+            for group in range(file.num_row_groups):
+                here = mask.slice(start, file.metadata.row_group(group).num_rows)
+                start += len(here)
+                if here.true_count:
+                    found.append(file.read_row_group(group).filter(here))
+            return pa.concat_tables(found) if found else file.schema_arrow.empty_table()
+
+    def to_batches(self, max_chunksize: int) -> Iterator[pa.RecordBatch]:
+        """All rows in order, at most ``max_chunksize`` at a time."""
+        with _opened(self.path) as file:
+            for group in range(file.num_row_groups):
+                yield from file.iter_batches(max_chunksize, [group])
+
+
+def _geo_metadata(types: Mapping[str, list[str]]) -> bytes:
     columns = {
-        name: {"encoding": "WKB", "geometry_types": _geometry_types(table[name]), "crs": None}
-        for name in geometry
+        name: {"encoding": "WKB", "geometry_types": found, "crs": None} for name, found in types.items()
     }
-    document = {"version": "1.1.0", "primary_column": geometry[0], "columns": columns}
+    document = {"version": "1.1.0", "primary_column": next(iter(types)), "columns": columns}
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -13,8 +14,10 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tme import tables
 from tme.errors import ArtefactError
 from tme.tables import (
+    SavedTable,
     cell_text,
     csv_document,
     parse_csv,
@@ -23,6 +26,7 @@ from tme.tables import (
     significant,
     write_csv,
     write_parquet,
+    write_slices,
 )
 
 
@@ -156,3 +160,47 @@ def test_a_damaged_parquet_says_so(tmp_path: Path) -> None:
     path.write_bytes(b"PAR1 not really")
     with pytest.raises(ArtefactError):
         read_parquet(path)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3, 4])
+def test_slices_make_the_same_file(rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "ROW_GROUP", 3)
+    table = _table(4).slice(0, rows)
+    write_parquet(tmp_path / "whole.parquet", table)
+    slices = [table.slice(start, 3) for start in range(0, rows, 3)]
+    write_slices(tmp_path / "slices.parquet", table.schema, slices)
+    assert (tmp_path / "whole.parquet").read_bytes() == (tmp_path / "slices.parquet").read_bytes()
+
+
+def test_slices_that_cannot_be_one_table_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "ROW_GROUP", 3)
+    point = pa.array([shapely.to_wkb(shapely.Point(0, 0))], pa.binary())
+    other = _table(1).slice(0, 1).set_column(2, "geometry", point)
+    table = _table(1)
+    cases = ([table.slice(0, 2), table.slice(2)], [table], [table.slice(0, 3), other])
+    for slices in cases:
+        with pytest.raises(ValueError, match="slices"):
+            write_slices(tmp_path / "t.parquet", table.schema, slices)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_saved_table_reads_like_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "ROW_GROUP", 3)
+    table = _table(1)
+    write_parquet(tmp_path / "t.parquet", table)
+    saved = SavedTable(tmp_path / "t.parquet")
+    assert (saved.num_rows, saved.column_names) == (table.num_rows, table.column_names)
+    assert saved.column("name").equals(table["name"])
+    for mask in itertools.product([False, True], repeat=4):
+        assert saved.filter(pa.array(mask)).to_pylist() == table.filter(pa.array(mask)).to_pylist()
+    batches = list(saved.to_batches(2))
+    assert [batch.num_rows for batch in batches] == [2, 1, 1]
+    assert pa.Table.from_batches(batches).to_pylist() == table.to_pylist()
+
+
+def test_a_saved_table_that_is_missing_or_lacks_a_column_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ArtefactError):
+        SavedTable(tmp_path / "none.parquet")
+    write_parquet(tmp_path / "t.parquet", _table(1))
+    with pytest.raises(ArtefactError, match="no column"):
+        SavedTable(tmp_path / "t.parquet").column("other")

@@ -7,7 +7,7 @@ corner and never depends on the task size, so neither do the cells.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
@@ -35,14 +35,14 @@ class Window:
 
 Part = TypeVar("Part")
 Task: TypeAlias = tuple[Window, ...]
-Runner: TypeAlias = Callable[[Callable[[Task], Part], Sequence[Task]], list[Part]]
-"""``runner(function, tasks)``: the results in the order of the tasks, whoever computes them."""
+Runner: TypeAlias = Callable[[Callable[[Task], Part], Sequence[Task]], Iterator[Part]]
+"""``runner(function, tasks)``: the results in the order of the tasks, one by one, whoever computes them."""
 DEFAULT_TASK_PX = 2048
 
 
-def one_by_one(function: Callable[[Task], Part], tasks: Sequence[Task]) -> list[Part]:
+def one_by_one(function: Callable[[Task], Part], tasks: Sequence[Task]) -> Iterator[Part]:
     """The simplest `Runner`: here, one task after another."""
-    return [function(task) for task in tasks]
+    return map(function, tasks)
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from tme.cells.engines.watershed import SHRINK
 from tme.cells.measure import measure
 from tme.cells.outline import trace
 from tme.cells.stage import find_cells, segment_task
-from tme.cells.stitch import merge_tables as merge_packed
-from tme.cells.stitch import pack
+from tme.cells.stitch import merged_slices, pack
+from tme.cells.types import Cells
 from tme.config import CellSettings
 from tme.slide.types import RGB
 from tme.stains import STAINS
@@ -31,7 +31,7 @@ STAINED = st.sampled_from(["HE", "CD8"])
 
 
 def merge_tables(tables: Any, provenance: dict[str, Any]) -> Any:
-    return merge_packed([pack(table) for table in tables], provenance)
+    return Cells(pa.concat_tables(merged_slices([pack(table) for table in tables])), provenance)
 
 
 def field(stain: str, seed: int) -> tuple[RGB, int]:

@@ -1,14 +1,17 @@
 """Slide + TissueMask + StainProfile -> Cells: the cells stage.
 
-In: an open slide, its tissue and its stain profile. Out: `Cells`, one row per cell in tissue.
+In: an open slide, its tissue and its stain profile. Out: `Cells`, one row per cell in tissue, or the
+slices of their table one after another.
 `segment_task` does one task and holds no state: it may run in another process, given a ``read`` that
 can travel. Windows are fixed on the slide, so neither task size nor workers change a byte.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,8 +23,9 @@ from tme.cells.classify import Calls, classify
 from tme.cells.engines import SEGMENTERS, Engine, load_engine
 from tme.cells.measure import Measures, measure
 from tme.cells.outline import trace
-from tme.cells.stitch import SAME_CELL_UM, TASK_SCHEMA, merge_tables, pack
+from tme.cells.stitch import SAME_CELL_UM, TASK_SCHEMA, merged_slices, pack
 from tme.cells.types import Cells
+from tme.cells.waiting import WaitingTables
 from tme.config import CellSettings
 from tme.geometry import Box
 from tme.slide.types import RGB, Read, Slide, SlideInfo
@@ -50,7 +54,22 @@ def find_cells(
     runner: Runner[bytes] = one_by_one,
     task_px: int = DEFAULT_TASK_PX,
 ) -> Cells:
-    """All cells of a slide.
+    """All cells of a slide, in memory; for a whole slide there is `cell_slices`."""
+    slices = cell_slices(slide, tissue, profile, stain, settings, runner, task_px)
+    return Cells(pa.concat_tables(slices), cell_provenance(slide.info, settings))
+
+
+def cell_slices(
+    slide: Slide,
+    tissue: TissueMask,
+    profile: StainProfile,
+    stain: Stain,
+    settings: CellSettings,
+    runner: Runner[bytes] = one_by_one,
+    task_px: int = DEFAULT_TASK_PX,
+    scratch: Path | None = None,
+) -> Iterator[pa.Table]:
+    """All cells of a slide, `tme.tables.ROW_GROUP` at a time, whatever their number.
 
     Parameters
     ----------
@@ -64,14 +83,17 @@ def find_cells(
         Who computes the tasks.
     task_px : int
         Side of a task in working pixels; changes nothing but the bookkeeping.
+    scratch : Path, optional
+        Folder with room for the cells of tasks to wait for the last one, about 150 bytes a cell; the
+        system's folder for temporary files if not given.
 
-    Returns
-    -------
-    Cells
+    Yields
+    ------
+    pa.Table
+        `CELL_SCHEMA`; see `tme.cells.stitch.merged_slices`.
     """
     segmenter = SEGMENTERS.get(settings.engine)
-    mpp = slide.info.working_mpp(settings.mpp or segmenter.mpp)
-    engine = load_engine(settings)
+    mpp = working_mpp(slide.info, settings)
     tiles = make_grid(tissue, slide.info.size_at(mpp), mpp, segmenter.core_px, segmenter.halo_px)
     function = partial(
         run_task,
@@ -82,14 +104,26 @@ def find_cells(
         stain=stain,
         settings=settings,
     )
-    parts = runner(function, tiles.tasks(task_px))
-    provenance: dict[str, Any] = {
+    with WaitingTables(scratch) as waiting:
+        for part in runner(function, tiles.tasks(task_px)):
+            waiting.add(part)
+        yield from merged_slices(waiting, partial(tissue.values_at, mask=tissue.tissue))
+
+
+def working_mpp(info: SlideInfo, settings: CellSettings) -> float:
+    """µm/px the cells of a slide are segmented at."""
+    return info.working_mpp(settings.mpp or SEGMENTERS.get(settings.engine).mpp)
+
+
+def cell_provenance(info: SlideInfo, settings: CellSettings) -> dict[str, Any]:
+    """Which engine and model found the cells, and at which resolution."""
+    engine = load_engine(settings)
+    return {
         "engine": settings.engine,
         "model_id": engine.model_id,
         "model_sha256": engine.model_sha256,
-        "work_mpp_um": mpp,
+        "work_mpp_um": working_mpp(info, settings),
     }
-    return merge_tables(parts, provenance, partial(tissue.values_at, mask=tissue.tissue))
 
 
 def run_task(
@@ -127,7 +161,7 @@ def segment_task(
     mpp : float
         Working µm/px.
     profile, stain, settings
-        As for `find_cells`.
+        As for `cell_slices`.
 
     Returns
     -------

@@ -1,35 +1,36 @@
 """Tables of tasks -> one table of cells: each cell once, numbered from the top.
 
 In: rows that also carry the window they come from and whether their centroid lies in its core.
-Out: `Cells`. Windows offer cells a little beyond their core too; where two windows offer the same
-nucleus the one that owns its centroid wins, so that a nucleus whose centroid differs by a pixel
-between windows is neither lost nor counted twice.
+Out: slices of the table of `Cells`. Windows offer cells a little beyond their core too; where two
+windows offer the same nucleus the one that owns its centroid wins, so that a nucleus whose centroid
+differs by a pixel between windows is neither lost nor counted twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from tme.cells.types import CELL_SCHEMA, Cells
+from tme.cells.types import CELL_SCHEMA
+from tme.tables import ROW_GROUP
 
 SAME_CELL_UM = 2.5
 EXTRA_FIELDS = (("in_core", pa.bool_()), ("near_border", pa.bool_()), ("window", pa.int64()))
 TASK_SCHEMA = pa.schema([*CELL_SCHEMA, *EXTRA_FIELDS])
 KEYS = ["x_um", "y_um", "area_um2", "in_core", "near_border", "window"]
-SLICE = 65_536
+SLICE = ROW_GROUP
 
 Points = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+Inside = Callable[[Points, Points], Flags]
 
 
 def pack(table: pa.Table) -> bytes:
-    """One task's table compressed: outlines shrink eightfold, and a slide's wait in memory together."""
+    """One task's table compressed: outlines shrink eightfold while they wait for the last task."""
     sink = pa.BufferOutputStream()
     options = pa.ipc.IpcWriteOptions(compression="zstd")
     with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
@@ -37,55 +38,67 @@ def pack(table: pa.Table) -> bytes:
     return bytes(sink.getvalue().to_pybytes())
 
 
-def unpack(data: bytes) -> pa.Table:
-    """Undo `pack`."""
-    with pa.ipc.open_stream(data) as reader:
+def unpack(data: bytes, columns: Sequence[str] = TASK_SCHEMA.names) -> pa.Table:
+    """Undo `pack`, for these columns of `TASK_SCHEMA`; the others are not decompressed."""
+    options = pa.ipc.IpcReadOptions(included_fields=[TASK_SCHEMA.get_field_index(name) for name in columns])
+    with pa.ipc.open_stream(data, options=options) as reader:
         return reader.read_all()
 
 
-def merge_tables(
-    parts: Sequence[bytes],
-    provenance: dict[str, Any],
-    inside: Callable[[Points, Points], Flags] | None = None,
-) -> Cells:
+def merged_slices(parts: Sequence[bytes], inside: Inside | None = None) -> Iterator[pa.Table]:
     """Join the tables of all tasks, a slice of the result at a time.
 
     Parameters
     ----------
     parts : sequence of bytes
-        Tables of `TASK_SCHEMA`, packed, in any order.
-    provenance : dict
-        Carried into `Cells`.
+        Tables of `TASK_SCHEMA`, packed, in any order; each is asked for once for every slice it has
+        cells in, and never held.
     inside : callable, optional
         ``inside(x_um, y_um)`` -> (n,) bool; cells outside have no row.
+
+    Yields
+    ------
+    pa.Table
+        `CELL_SCHEMA`, `SLICE` rows, the last with what is left; one empty table if there are no cells.
     """
-    keys = pa.concat_tables(
-        [unpack(part).select(KEYS) for part in parts] or [TASK_SCHEMA.empty_table().select(KEYS)]
-    )
+    order, first = _rows_in_order(parts, inside)
+    for start in range(0, max(len(order), 1), SLICE):
+        # No name holds on to a slice while the next is made.
+        yield _numbered(_gathered(parts, first, order[start : start + SLICE]), start)
+
+
+def _numbered(table: pa.Table, start: int) -> pa.Table:
+    number = pa.array(np.arange(start, start + table.num_rows, dtype=np.int64))
+    return table.set_column(0, CELL_SCHEMA.field("cell_id"), number)
+
+
+def _rows_in_order(
+    parts: Sequence[bytes], inside: Inside | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows to keep, of all parts laid end to end, in the result's order; and where each part starts."""
+    tables = [unpack(part, KEYS).select(KEYS) for part in parts]
+    first = np.cumsum([0, *(table.num_rows for table in tables)])
+    keys = pa.concat_tables([TASK_SCHEMA.empty_table().select(KEYS), *tables])
     x, y = keys["x_um"].to_numpy(), keys["y_um"].to_numpy()
     window = keys["window"].to_numpy()
     place = np.flatnonzero(inside(x, y)) if inside is not None else np.arange(len(x))
     order = place[np.lexsort((keys["area_um2"].to_numpy()[place], window[place], x[place], y[place]))]
     core = keys["in_core"].to_numpy(zero_copy_only=False)[order]
     near = keys["near_border"].to_numpy(zero_copy_only=False)[order]
-    order = order[~_duplicates(x[order], y[order], window[order], core, near)]
-    first = np.cumsum([0, *(unpack(part).num_rows for part in parts)])
-    slices = [_gathered(parts, first, order[at : at + SLICE]) for at in range(0, len(order), SLICE)]
-    table = pa.concat_tables(slices) if slices else CELL_SCHEMA.empty_table()
-    number = pa.array(np.arange(table.num_rows, dtype=np.int64))
-    return Cells(table.set_column(0, CELL_SCHEMA.field("cell_id"), number), provenance)
+    return order[~_duplicates(x[order], y[order], window[order], core, near)], first
 
 
 def _gathered(parts: Sequence[bytes], first: NDArray[np.int64], rows: NDArray[np.int64]) -> pa.Table:
     """The cells of these rows of all parts laid end to end, in the order given."""
     owner = np.searchsorted(first, rows, side="right") - 1
-    pieces, places = [], []
+    pieces, places = [CELL_SCHEMA.empty_table()], [np.zeros(0, np.int64)]
     for part in np.unique(owner):
         mine = np.flatnonzero(owner == part)
-        pieces.append(unpack(parts[part]).select(CELL_SCHEMA.names).take(pa.array(rows[mine] - first[part])))
+        table = unpack(parts[part], CELL_SCHEMA.names).select(CELL_SCHEMA.names)
+        pieces.append(table.take(pa.array(rows[mine] - first[part])))
         places.append(mine)
     back = np.argsort(np.concatenate(places), kind="stable")
-    return pa.concat_tables(pieces).take(pa.array(back)).cast(CELL_SCHEMA).combine_chunks()
+    return pa.concat_tables(pieces).take(pa.array(back)).combine_chunks()
 
 
 def _duplicates(

@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from tme.tables import Rows
+
 CELL_SCHEMA = pa.schema(
     [
         ("cell_id", pa.int64()),
@@ -40,14 +42,14 @@ class Cells:
 
     Attributes
     ----------
-    table : pyarrow.Table
+    table : pyarrow.Table or SavedTable
         `CELL_SCHEMA`; rows in y then x order of the centroid, ``cell_id`` 0, 1, 2 …; ``geometry``
         WKB polygons in level-0 pixels; missing values are null.
     provenance : dict
         ``model_id``, ``model_sha256``, ``work_mpp_um`` and what else a reader needs.
     """
 
-    table: pa.Table
+    table: Rows
     provenance: dict[str, Any]
 
 

@@ -24,6 +24,7 @@ import shapely
 from tme.errors import ArtefactError
 from tme.overlay.palette import class_colour, class_title, rgb
 from tme.store import space_guard
+from tme.tables import Rows
 
 NAMESPACE = uuid.UUID("6f1d2c1e-3b0b-5a54-9c58-8f6f3a2f7d10")
 CHUNK_ROWS = 20_000
@@ -68,14 +69,14 @@ _CELLS = _Layout("cell", "cell_id", CELL_MEASUREMENTS, None)
 _VESSELS = _Layout("vessel", "vessel_id", VESSEL_MEASUREMENTS, "vessel")
 
 
-def write_cells_geojson(path: Path, table: pa.Table, slide_id: str) -> None:
+def write_cells_geojson(path: Path, table: Rows, slide_id: str) -> None:
     """Write cells (`CELL_SCHEMA`) as gzipped GeoJSON; the geometry is the nucleus outline.
 
     Parameters
     ----------
     path : Path
         ``cells.geojson.gz``; replaced in one step.
-    table : pyarrow.Table
+    table : pyarrow.Table or SavedTable
     slide_id : str
         Goes into every UUID, so that objects of different slides never share one.
 
@@ -99,7 +100,7 @@ def object_uuid(slide_id: str, kind: str, number: int) -> str:
     return str(uuid.uuid5(NAMESPACE, f"{slide_id}/{kind}/{number}"))
 
 
-def _write(path: Path, table: pa.Table, slide_id: str, layout: _Layout) -> None:
+def _write(path: Path, table: Rows, slide_id: str, layout: _Layout) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.part")
     try:
@@ -109,10 +110,11 @@ def _write(path: Path, table: pa.Table, slide_id: str, layout: _Layout) -> None:
             gzip.GzipFile("", "wb", COMPRESSION, raw, mtime=0) as stream,
         ):
             stream.write(b'{"type":"FeatureCollection","features":[')
-            for start in range(0, table.num_rows, CHUNK_ROWS):
-                features = _features(table.slice(start, CHUNK_ROWS), slide_id, layout)
-                joined = ",\n".join(features)
-                stream.write((",\n" if start else "\n").encode() + joined.encode())
+            between = "\n"
+            for batch in table.to_batches(max_chunksize=CHUNK_ROWS):
+                features = _features(pa.Table.from_batches([batch]), slide_id, layout)
+                stream.write((between + ",\n".join(features)).encode())
+                between = ",\n"
             stream.write(b"\n]}\n")
         partial.replace(path)
     finally:

@@ -19,6 +19,7 @@ from tme.config import MetricSettings
 from tme.metrics.blocks import Blocks, make_blocks
 from tme.metrics.distance import distance_to_vessels
 from tme.stains.types import Stain, StainProfile
+from tme.tables import Rows
 from tme.tissue.types import Mask, TissueMask
 
 Numbers = NDArray[np.float64]
@@ -40,8 +41,9 @@ class SlideContext:
         On the tissue grid, ``evaluable`` first. What is artefact or excluded is taken off here too.
     excluded : (H, W) bool
         Necrosis and Exclude annotations.
-    cells, vessels : pyarrow.Table or None
+    cells : pyarrow.Table, SavedTable or None
         None where the slide cannot have them.
+    vessels : pyarrow.Table or None
     profile : StainProfile or None
     missing : dict of str to str
         Target (``cells``, ``vessels``) -> why there are none, e.g. the resolution is too coarse.
@@ -53,7 +55,7 @@ class SlideContext:
     tissue: TissueMask
     compartments: Mapping[str, Mask]
     excluded: Mask
-    cells: pa.Table | None = None
+    cells: Rows | None = None
     vessels: pa.Table | None = None
     profile: StainProfile | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
@@ -72,8 +74,10 @@ class Objects:
 
     Attributes
     ----------
-    table : pyarrow.Table
-        Their rows.
+    table : pyarrow.Table or SavedTable
+        The slide's.
+    inside : (M,) bool
+        Which of its rows they are.
     x_um, y_um : (N,) float64
     block : (N,) int32
         Block of each.
@@ -81,7 +85,8 @@ class Objects:
         How many objects the row stands for: 1, or ``cluster_count`` of a cluster.
     """
 
-    table: pa.Table
+    table: Rows
+    inside: pa.Array
     x_um: Numbers
     y_um: Numbers
     block: NDArray[np.int32]
@@ -92,11 +97,14 @@ class Objects:
 
     def numbers(self, column: str) -> Numbers:
         """(N,) float64 values of a numeric column; missing ones are NaN."""
-        return np.asarray(self.table[column].cast(pa.float64()).to_numpy(), np.float64)
+        return np.asarray(self._column(column).cast(pa.float64()).to_numpy(), np.float64)
 
     def flags(self, column: str) -> NDArray[np.bool_]:
         """(N,) bool values of a column; missing ones are False."""
-        return np.asarray(self.table[column].fill_null(False).to_numpy(), np.bool_)
+        return np.asarray(self._column(column).fill_null(False).to_numpy(), np.bool_)
+
+    def _column(self, name: str) -> pa.ChunkedArray:
+        return self.table.column(name).filter(self.inside)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,14 +161,13 @@ class Scope:
             return None
         return self.by_block(self.vessels, self.vessels.weight)
 
-    def _inside(self, table: pa.Table | None) -> Objects | None:
+    def _inside(self, table: Rows | None) -> Objects | None:
         if table is None:
             return None
-        x, y = (np.asarray(table[name].to_numpy(), np.float64) for name in ("x_um", "y_um"))
+        x, y = (np.asarray(table.column(name).to_numpy(), np.float64) for name in ("x_um", "y_um"))
         block = self.context.tissue.values_at(x, y, self.blocks.labels)
         keep = block >= 0
-        rows = table.filter(pa.array(keep))
-        return Objects(rows, x[keep], y[keep], block[keep], _weights(rows))
+        return Objects(table, pa.array(keep), x[keep], y[keep], block[keep], _weights(table)[keep])
 
 
 def make_scope(context: SlideContext, name: str, settings: MetricSettings) -> Scope:
@@ -169,10 +176,10 @@ def make_scope(context: SlideContext, name: str, settings: MetricSettings) -> Sc
     return Scope(context, name, mask, make_blocks(mask, context.tissue, settings.block_mm2), settings)
 
 
-def _weights(table: pa.Table) -> Numbers:
+def _weights(table: Rows) -> Numbers:
     """1 for each object, the area model's count for a cluster that could not be parted."""
     if "cluster_count" not in table.column_names:
         return np.ones(table.num_rows)
-    clustered = np.asarray(table["in_cluster"].fill_null(False).to_numpy(), np.bool_)
-    counts = np.asarray(table["cluster_count"].fill_null(1).to_numpy(), np.float64)
+    clustered = np.asarray(table.column("in_cluster").fill_null(False).to_numpy(), np.bool_)
+    counts = np.asarray(table.column("cluster_count").fill_null(1).to_numpy(), np.float64)
     return np.where(clustered, np.maximum(counts, 1.0), 1.0)

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from tme.tables import Rows
 from tme.tissue.types import TissueMask
 from tme.units import px_to_um2, um2_to_mm2
 
@@ -61,7 +62,7 @@ class DensityMap:
     top_per_mm2: float
 
 
-def counted_objects(cells: pa.Table | None, vessels: pa.Table | None) -> Counted | None:
+def counted_objects(cells: Rows | None, vessels: pa.Table | None) -> Counted | None:
     """Vessels where there are any; else TILs, else positive cells, else all nuclei; None without a table."""
     if vessels is not None:
         return _counted("vessels", vessels, np.ones(vessels.num_rows))
@@ -71,8 +72,8 @@ def counted_objects(cells: pa.Table | None, vessels: pa.Table | None) -> Counted
     for column, title in (("is_til", "TILs"), ("positive", "positive cells")):
         flags = cells.column(column)
         if flags.null_count < cells.num_rows:
-            chosen = pc.fill_null(flags, False)
-            return _counted(title, cells.filter(chosen), weight[chosen.to_numpy()])
+            chosen = pc.fill_null(flags, False).to_numpy()
+            return _counted(title, cells, weight, chosen)
     return _counted("nuclei", cells, np.ones(cells.num_rows))
 
 
@@ -122,8 +123,11 @@ def density_map(counted: Counted, tissue: TissueMask) -> DensityMap:
     return DensityMap(steps, pitch_um, round(top, 3))
 
 
-def _counted(title: str, table: pa.Table, weight: Grid) -> Counted:
-    return Counted(title, table.column("x_um").to_numpy(), table.column("y_um").to_numpy(), weight)
+def _counted(
+    title: str, table: Rows, weight: Grid, chosen: NDArray[np.bool_] | slice = slice(None)
+) -> Counted:
+    x_um, y_um = (table.column(name).to_numpy()[chosen] for name in ("x_um", "y_um"))
+    return Counted(title, x_um, y_um, weight[chosen])
 
 
 def _squares(length_um: float, side_um: float) -> int:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tme.overlay.fields import Field, inside_field
 from tme.overlay.palette import CLASS_COLOURS, class_colour, class_title
+from tme.tables import Rows
 from tme.tissue.types import Mask
 
 TENTHS = 10.0
@@ -51,7 +52,7 @@ def reduced_mask(mask: Mask, mpp: float, longest_px: int = PICTURE_PX) -> tuple[
 
 
 def field_objects(
-    field: Field, mpp0: float, cells: pa.Table | None, vessels: pa.Table | None
+    field: Field, mpp0: float, cells: Rows | None, vessels: pa.Table | None
 ) -> list[dict[str, Any]]:
     """Objects of a field by class, for the page.
 
@@ -60,7 +61,8 @@ def field_objects(
     field : Field
     mpp0 : float
         µm/px of the tables' geometry (level 0).
-    cells, vessels : pyarrow.Table or None
+    cells : pyarrow.Table, SavedTable or None
+    vessels : pyarrow.Table or None
 
     Returns
     -------
@@ -84,9 +86,9 @@ def field_objects(
     return groups
 
 
-def _touching(table: pa.Table, field: Field, mpp0: float) -> tuple[pa.Table, NDArray[np.object_]]:
+def _touching(rows: Rows, field: Field, mpp0: float) -> tuple[pa.Table, NDArray[np.object_]]:
     """Rows whose outline touches the field, and the outlines in µm from the field's corner."""
-    table = table.filter(pa.array(_near(table, field)))
+    table = rows.filter(pa.array(_near(rows, field)))
     outlines = shapely.from_wkb(table.column("geometry").to_numpy())
     bounds = shapely.bounds(outlines) * mpp0 - np.array([field.x_um, field.y_um] * 2)
     touching = (
@@ -95,13 +97,13 @@ def _touching(table: pa.Table, field: Field, mpp0: float) -> tuple[pa.Table, NDA
         & (bounds[:, 2] > 0)
         & (bounds[:, 3] > 0)
     )
-    rows = np.flatnonzero(touching)
+    shown = np.flatnonzero(touching)
     corner = np.array([field.x_um, field.y_um])
-    moved = shapely.transform(outlines[rows], lambda points: points * mpp0 - corner)
-    return table.take(rows), moved
+    moved = shapely.transform(outlines[shown], lambda points: points * mpp0 - corner)
+    return table.take(shown), moved
 
 
-def _near(table: pa.Table, field: Field) -> NDArray[np.bool_]:
+def _near(table: Rows, field: Field) -> NDArray[np.bool_]:
     """Rows whose centroid is near enough to touch the field; spares reading every outline."""
     reach = LONGEST_CELL_UM
     if "max_feret_um" in table.column_names:

@@ -26,6 +26,7 @@ from tme.safety import script_json
 from tme.slide.types import Slide
 from tme.stains.types import StainProfile
 from tme.store import write_text
+from tme.tables import Rows
 from tme.tissue.types import ARTEFACTS, Mask, TissueMask
 from tme.units import px_to_um
 
@@ -40,7 +41,7 @@ def write_overlay(
     slide: Slide,
     tissue: TissueMask,
     regions: Mapping[str, Mask],
-    cells: pa.Table | None,
+    cells: Rows | None,
     vessels: pa.Table | None,
     *,
     title: Mapping[str, str],
@@ -61,7 +62,8 @@ def write_overlay(
     tissue : TissueMask
     regions : mapping of str to (H, W) bool
         Compartments and annotated regions on the tissue grid.
-    cells, vessels : pyarrow.Table or None
+    cells : pyarrow.Table, SavedTable or None
+    vessels : pyarrow.Table or None
     title : mapping
         Display text under ``slide_id``, ``patient``, ``timepoint``, ``stain``.
     summary : sequence of (label, text)
@@ -228,7 +230,7 @@ def _count_text(field: Field, counted: Counted, tissue: TissueMask) -> str:
     return f"{text}, {number / area_mm2:,.0f}/mm²" if area_mm2 > 0 else text
 
 
-def _field(slide: Slide, field: Field, cells: pa.Table | None, vessels: pa.Table | None) -> dict[str, Any]:
+def _field(slide: Slide, field: Field, cells: Rows | None, vessels: pa.Table | None) -> dict[str, Any]:
     box = field.box
     pixels = slide.read(box.x0, box.y0, box.width, box.height, field.mpp)
     return {

@@ -1,18 +1,23 @@
 """Who computes the tasks of one slide: this thread, threads, processes or a Dask cluster.
 
 The only file that knows Dask. Results come back in the order of the tasks whoever computes, and a
-task's result depends on the task alone, so the choice never shows in a number.
+task's result depends on the task alone, so the choice never shows in a number. They come one by one,
+so that whoever takes them need not hold them all.
 """
 
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tme.config import RunSettings
 from tme.errors import ConfigError, TmeError
 from tme.tiles import Runner, one_by_one
+
+WAITING_TASKS = 64
+"""Tasks per worker whose results may wait in memory to be taken."""
 
 
 class LostTaskError(TmeError):
@@ -23,7 +28,7 @@ class LostTaskError(TmeError):
 
 @contextlib.contextmanager
 def make_runner(settings: RunSettings) -> Iterator[Runner[Any]]:
-    """A function ``runner(function, tasks) -> results in task order``, for as long as the context lasts.
+    """A function ``runner(function, tasks)`` that yields results in task order, while the context lasts.
 
     Parameters
     ----------
@@ -48,12 +53,14 @@ def make_runner(settings: RunSettings) -> Iterator[Runner[Any]]:
 
 
 def _local(settings: RunSettings) -> Runner[Any]:
-    def run(function: Callable[[Any], Any], tasks: Sequence[Any]) -> list[Any]:
+    def run(function: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Any]:
         import dask
 
-        lazy = [dask.delayed(function, pure=False)(task) for task in tasks]
-        done = dask.compute(*lazy, scheduler=settings.scheduler, num_workers=settings.workers)
-        return list(done)
+        # Dask's local schedulers hand over nothing before the last task is done.
+        size = WAITING_TASKS * settings.workers
+        for start in range(0, len(tasks), size):
+            lazy = [dask.delayed(function, pure=False)(task) for task in tasks[start : start + size]]
+            yield from dask.compute(*lazy, scheduler=settings.scheduler, num_workers=settings.workers)
 
     return run
 
@@ -78,17 +85,17 @@ def _client(settings: RunSettings) -> Iterator[Any]:
 
 
 def _on_cluster(client: Any, settings: RunSettings) -> Runner[Any]:
-    def run(function: Callable[[Any], Any], tasks: Sequence[Any]) -> list[Any]:
+    def run(function: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[Any]:
         from distributed import KilledWorker
 
-        futures = [client.submit(function, task, pure=False) for task in tasks]
-        results = []
-        for task, future in zip(tasks, futures, strict=True):
+        # A future let go of is a result its worker need not keep.
+        futures = deque(client.submit(function, task, pure=False) for task in tasks)
+        for task in tasks:
             try:
-                results.append(_waited(future, settings))
+                result = _waited(futures.popleft(), settings)
             except KilledWorker:
-                results.append(_once_more(client, function, task, settings))
-        return results
+                result = _once_more(client, function, task, settings)
+            yield result
 
     return run
 

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from tme import __version__
-from tme.cells.types import Cells
+from tme.cells.types import CELL_SCHEMA, Cells
 from tme.cohort import SlideRow
 from tme.config import Config
 from tme.export.qupath import write_cells_geojson, write_vessels_geojson
@@ -24,7 +24,7 @@ from tme.pipeline.stage_store import StageStore
 from tme.regions import Regions, tissue_geojson
 from tme.stains import StainProfile
 from tme.store import new_artefact, write_json
-from tme.tables import write_parquet
+from tme.tables import ROW_GROUP, SavedTable, write_parquet, write_slices
 from tme.tissue import quality
 from tme.tissue.types import TissueMask
 from tme.vessels.types import Vessels
@@ -153,10 +153,11 @@ def _write_tables(target: Path, slide_id: str, found: Findings) -> None:
     if found.measurements is not None:
         write_json(target / "measurements.json", to_json(found.measurements))
     if found.cells is not None:
-        table = _placed(found.cells.table, found.regions)
         (target / "cells.parquet").unlink()
-        write_parquet(target / "cells.parquet", table, ["geometry"])
-        write_cells_geojson(target / "cells.geojson.gz", table, slide_id)
+        batches = found.cells.table.to_batches(max_chunksize=ROW_GROUP)
+        slices = (_placed(pa.Table.from_batches([batch]), found.regions) for batch in batches)
+        write_slices(target / "cells.parquet", CELL_SCHEMA, slices)
+        write_cells_geojson(target / "cells.geojson.gz", SavedTable(target / "cells.parquet"), slide_id)
     if found.vessels is not None:
         table = _placed(found.vessels.table, found.regions)
         if found.measurements is not None:

@@ -13,15 +13,15 @@ from typing import Any
 import pyarrow as pa
 
 from tme.cells.engines import load_engine
-from tme.cells.stage import cells_possible, find_cells
-from tme.cells.types import Cells
+from tme.cells.stage import cell_provenance, cell_slices, cells_possible
+from tme.cells.types import CELL_SCHEMA, Cells
 from tme.config import Config, settings_hash
 from tme.pipeline.source import TravellingSlide
 from tme.pipeline.stage_store import StageStore
 from tme.pipeline.versions import STAGES
 from tme.stains import Stain, StainProfile
 from tme.stains.estimate import estimate_profile
-from tme.tables import read_parquet, write_parquet
+from tme.tables import SavedTable, read_parquet, write_parquet, write_slices
 from tme.tiles import Runner
 from tme.tissue import find_tissue, load_mask, save_mask
 from tme.tissue.types import TissueMask
@@ -88,17 +88,12 @@ class SlideStages:
 
         def compute(folder: Path) -> Any:
             task_px = self.config.run.task_px
-            cells = find_cells(self.slide, tissue, profile, self.stain, settings, runner, task_px)
-            write_parquet(folder / "cells.parquet", cells.table, ["geometry"])
-            made.append(cells)
-            return cells.provenance
+            slices = cell_slices(self.slide, tissue, profile, self.stain, settings, runner, task_px, folder)
+            write_slices(folder / "cells.parquet", CELL_SCHEMA, slices)
+            return cell_provenance(self.slide.info, settings)
 
-        made: list[Cells] = []
         folder, provenance = self.store.run("cells", key, compute)
-        if made:
-            # What was just made is what was saved; reading it back would hold a large table twice.
-            return made[0], ""
-        return Cells(_blank(read_parquet(folder / "cells.parquet")), provenance), ""
+        return Cells(SavedTable(folder / "cells.parquet"), provenance), ""
 
     def vessels(
         self, tissue: TissueMask, profile: StainProfile, runner: Runner[Any]
@@ -129,7 +124,6 @@ def _blank(table: pa.Table) -> pa.Table:
     """
     for name in ("compartment", "in_hotspot"):
         index = table.schema.get_field_index(name)
-        if index >= 0:
-            field = table.schema.field(index)
-            table = table.set_column(index, field, pa.nulls(table.num_rows, field.type))
+        field = table.schema.field(index)
+        table = table.set_column(index, field, pa.nulls(table.num_rows, field.type))
     return table

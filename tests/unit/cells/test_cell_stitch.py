@@ -11,15 +11,14 @@ import shapely
 
 from tests.cell_scenes import table_bytes
 from tme.cells import stitch
-from tme.cells.stitch import SAME_CELL_UM, TASK_SCHEMA, pack
-from tme.cells.stitch import merge_tables as merge_packed
-from tme.cells.types import CELL_SCHEMA
+from tme.cells.stitch import SAME_CELL_UM, TASK_SCHEMA, merged_slices, pack
+from tme.cells.types import CELL_SCHEMA, Cells
 
 NEAR = SAME_CELL_UM / 2
 
 
 def merge_tables(tables: Any, provenance: dict[str, Any]) -> Any:
-    return merge_packed([pack(table) for table in tables], provenance)
+    return Cells(pa.concat_tables(merged_slices([pack(table) for table in tables])), provenance)
 
 
 def row(

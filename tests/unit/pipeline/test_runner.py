@@ -42,20 +42,20 @@ def cluster() -> Iterator[str]:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_results_keep_the_order_of_tasks(scheduler: str, workers: int) -> None:
     with make_runner(RunSettings(scheduler=scheduler, workers=workers)) as run:
-        assert run(slow_square, list(range(7))) == [n * n for n in range(7)]
-        assert run(slow_square, []) == []
+        assert list(run(slow_square, list(range(7)))) == [n * n for n in range(7)]
+        assert list(run(slow_square, [])) == []
 
 
 def test_a_cluster_gives_the_same(cluster: str) -> None:
     with make_runner(RunSettings(scheduler=cluster)) as run:
-        assert run(slow_square, list(range(7))) == [n * n for n in range(7)]
+        assert list(run(slow_square, list(range(7)))) == [n * n for n in range(7)]
 
 
 def test_a_task_that_kills_its_worker_is_named_and_others_are_not_blamed(cluster: str) -> None:
     with make_runner(RunSettings(scheduler=cluster)) as run:
         with pytest.raises(LostTaskError, match="killed its worker"):
-            run(die, [1, 2, 3, 4])
-        assert run(slow_square, [5]) == [25]
+            list(run(die, [1, 2, 3, 4]))
+        assert list(run(slow_square, [5])) == [25]
 
 
 def too_slow(number: int) -> int:
@@ -68,7 +68,7 @@ def test_a_task_that_takes_too_long_is_named(cluster: str) -> None:
         make_runner(RunSettings(scheduler=cluster, timeout_s=0.3)) as run,
         pytest.raises(LostTaskError, match="not finished after"),
     ):
-        run(too_slow, [1])
+        list(run(too_slow, [1]))
 
 
 @pytest.mark.parametrize("scheduler", ["serial", "threads"])
@@ -77,7 +77,7 @@ def test_a_tasks_own_error_comes_through(scheduler: str) -> None:
         make_runner(RunSettings(scheduler=scheduler, workers=2)) as run,
         pytest.raises(ValueError, match="task 1"),
     ):
-        run(refuse, [1])
+        list(run(refuse, [1]))
 
 
 def test_a_scheduler_that_does_not_answer_is_named() -> None:

@@ -23,15 +23,21 @@ test: $(STAMP) lint
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope
 
 # The optional engines, each generation with its own packages; `make test` skips what needs them.
-ENGINES := cellpose3 cellpose4
+# InstanSeg shares the environment of cellpose 3; edt and seaborn are what the training of a test network needs.
+ENGINES := cellpose3 cellpose4 stardist
+PARTS_cellpose3 := '.[cellpose,instanseg]' edt seaborn --constraint constraints-instanseg.txt
+PARTS_cellpose4 := '.[cellpose]'
+PARTS_stardist := '.[stardist]'
 
 test-engines: $(ENGINES:%=.venv-%/.installed)
 	for engine in $(ENGINES); do .venv-$$engine/bin/python -m pytest tests/engines || exit 1; done
 
+.venv-cellpose3/.installed: constraints-instanseg.txt
+
 .venv-%/.installed: pyproject.toml constraints-%.txt
 	test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*
 	.venv-$*/bin/python -m pip install --quiet --no-compile --constraint constraints-$*.txt \
-	  --editable '.[cellpose]' hypothesis pytest pytest-timeout
+	  --editable $(PARTS_$*) hypothesis pytest pytest-timeout
 	@touch $@
 
 lint: $(STAMP)

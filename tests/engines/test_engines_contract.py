@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+import tomllib
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from packaging.requirements import Requirement
 
 from tests.engines import fields
-from tme.cells.engines import SEGMENTERS, _cellpose_network, _optional, load_engine
+from tme.cells.engines import SEGMENTERS, _cellpose_network, _optional, instanseg, load_engine, stardist
 from tme.cells.engines import cellpose as entry
+from tme.cells.engines._levels import channel_image, joint_image
 from tme.cells.engines._weights import pinned_weights
 from tme.cells.engines.cellpose import CellposeSegmenter, colour_image, nuclear_image
 from tme.config import CellSettings
 from tme.errors import ConfigError, EngineError
 from tme.safety import file_sha256
 
-NAMED = CellSettings(engine="cellpose", weights="weights")
+OPTIONAL = {"cellpose": entry, "instanseg": instanseg, "stardist": stardist}
 
 
 @pytest.mark.parametrize("name", SEGMENTERS.names())
@@ -39,17 +44,44 @@ def test_what_needs_nothing_is_ready() -> None:
     assert not segmenter.needs_weights
 
 
-def test_cellpose_that_is_not_installed() -> None:
-    if find_spec("cellpose") is not None:
-        pytest.skip("cellpose is installed here")
-    assert "pip install 'tme[cellpose]'" in SEGMENTERS.get("cellpose").missing()
+@pytest.mark.parametrize("name", sorted(OPTIONAL))
+def test_an_engine_that_is_not_installed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(package: str) -> NoReturn:
+        raise PackageNotFoundError(package)
+
+    monkeypatch.setattr(_optional, "version", absent)
+    assert f"pip install 'tme[{name}]'" in SEGMENTERS.get(name).missing()
     load_engine.cache_clear()
     with pytest.raises(EngineError) as raised:
-        load_engine(NAMED)
+        load_engine(CellSettings(engine=name, weights="weights"))
     problem = raised.value.problem
     assert "is not installed" in problem.what
-    assert "pip install 'tme[cellpose]'" in problem.fix
+    assert f"pip install 'tme[{name}]'" in problem.fix
     assert "watershed" in problem.fix
+
+
+@pytest.mark.parametrize("name", sorted(OPTIONAL))
+def test_an_engine_without_weights_says_what_to_fetch(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    extra = OPTIONAL[name].EXTRA
+    monkeypatch.setattr(_optional, "version", lambda _: ".".join(map(str, extra.least)))
+    monkeypatch.setattr(_optional, "find_spec", lambda _: True)
+    assert SEGMENTERS.get(name).missing() == ""
+    with pytest.raises(EngineError, match=f"no weights are named for the {name} engine") as raised:
+        SEGMENTERS.get(name).load(CellSettings(engine=name))
+    assert "https://" in raised.value.problem.fix
+    assert "cells.weights" in raised.value.problem.fix
+
+
+@pytest.mark.parametrize("name", sorted(OPTIONAL))
+def test_an_optional_engine_is_an_extra_of_the_package(name: str) -> None:
+    extra = OPTIONAL[name].EXTRA
+    assert extra.name == name
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+    wanted = [Requirement(text) for text in project["project"]["optional-dependencies"][name]]
+    (package,) = [one for one in wanted if one.name == extra.package]
+    assert ".".join(map(str, extra.least)) in package.specifier
+    assert ".".join(map(str, extra.below)) not in package.specifier
+    assert any(one.name.startswith(extra.runtime) for one in wanted)
 
 
 @pytest.mark.parametrize(
@@ -124,13 +156,14 @@ def test_pinned_weights_and_altered_ones(tmp_path: Path) -> None:
             pinned_weights(settings, known, "")
 
 
-def test_published_names_are_pinned(tmp_path: Path) -> None:
-    for name, digest in entry.KNOWN_WEIGHTS.items():
+@pytest.mark.parametrize("name", sorted(OPTIONAL))
+def test_published_names_are_pinned(name: str, tmp_path: Path) -> None:
+    for published, digest in OPTIONAL[name].KNOWN_WEIGHTS.items():
         assert len(bytes.fromhex(digest)) == 32
-        path = tmp_path / name
+        path = tmp_path / published
         path.write_bytes(b"something else under this name")
         with pytest.raises(ConfigError, match="not the ones pinned"):
-            pinned_weights(CellSettings(engine="cellpose", weights=str(path)), entry.KNOWN_WEIGHTS, "")
+            pinned_weights(CellSettings(engine=name, weights=str(path)), OPTIONAL[name].KNOWN_WEIGHTS, "")
 
 
 def test_images_for_the_networks_are_scaled_by_the_slide() -> None:
@@ -147,3 +180,21 @@ def test_images_for_the_networks_are_scaled_by_the_slide() -> None:
     glass = np.full((8, 8, 3), 245, np.uint8)
     assert np.allclose(colour_image(glass, fields.PROFILE), 1.0)
     assert not nuclear_image(glass, fields.MPP, fields.PROFILE).any()
+
+
+@pytest.mark.parametrize("stretched", [joint_image, channel_image])
+@pytest.mark.parametrize("counterstain_od", [0.0, 0.3, 0.6])
+def test_levels_are_the_slides(stretched: Callable[..., NDArray[np.float32]], counterstain_od: float) -> None:
+    rgb, truth = fields.field(128, seed=1)
+    image = stretched(rgb, fields.PROFILE, counterstain_od)
+    assert image.dtype == np.float32
+    assert np.array_equal(stretched(rgb[30:90, 10:70], fields.PROFILE, counterstain_od), image[30:90, 10:70])
+    assert image[truth > 0].mean() < image[truth == 0].mean() < 1
+    glass = np.full((8, 8, 3), 245, np.uint8)
+    assert np.allclose(stretched(glass, fields.PROFILE, counterstain_od), 1.0)
+    # The darkest nuclei of the slide under the counterstain: each channel at 0, or the darkest of them.
+    nuclear, second = np.asarray(fields.PROFILE.vectors[:2])
+    dark = 245.0 * 10.0 ** -(1.5 * 0.6 * nuclear + counterstain_od * second)
+    at_floor = stretched(dark[None, None], fields.PROFILE, counterstain_od)
+    assert at_floor.min() == pytest.approx(0, abs=1e-6)
+    assert bool(at_floor.max() < 1e-6) is (stretched is channel_image)

@@ -83,6 +83,58 @@ def run(
 
 
 @app.command()
+def train(
+    fields: Annotated[Path, typer.Argument(help="Folder, or CSV sheet, of labelled fields.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="New folder of the weights.")],
+    name: Annotated[str | None, typer.Option(help="The weights' name; else the folder's.")] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="Description (.json) to go on from; else what comes with tme.")
+    ] = None,
+    mpp: Annotated[
+        float | None, typer.Option(min=0.05, max=1, help="µm/px of images that do not say it.")
+    ] = None,
+    hold_out: Annotated[float, typer.Option(min=0, max=0.5, help="Share of fields to judge by.")] = 0.25,
+    patient_pattern: Annotated[
+        str | None, typer.Option(help="Regular expression; what it matches at a name's start is the patient.")
+    ] = None,
+    lymphocyte: Annotated[
+        list[str] | None, typer.Option(help="Class that is a lymphocyte, in place of the usual; repeatable.")
+    ] = None,
+    incomplete: Annotated[bool, typer.Option("--incomplete", help="Not every nucleus is labelled.")] = False,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps; else by the number of fields.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.1, help="Most minutes of training; 8 unless --steps is given.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Decides crops and held fields.")] = 0,
+    cores: Cores = 2,
+    keep_anyway: Annotated[
+        bool, typer.Option("--keep-anyway", help="Keep the weights even if they are not better.")
+    ] = False,
+) -> None:
+    """Fine-tune tme's own network on labelled fields and compare it on fields held out."""
+    from tme.pipeline.train import TrainRequest
+    from tme.pipeline.train import train as work
+
+    request = TrainRequest(
+        fields,
+        output,
+        name,
+        start,
+        mpp,
+        hold_out,
+        patient_pattern,
+        tuple(lymphocyte or ()),
+        not incomplete,
+        steps,
+        minutes,
+        seed,
+        cores,
+        keep_anyway,
+    )
+    raise typer.Exit(work(request, typer.echo))
+
+
+@app.command()
 def explain(name: Annotated[str, typer.Argument(help="A metric or column, or 'config'.")]) -> None:
     """Definition, unit, formula, paper and caveats of a metric or column."""
     from tme.dictionary import explain as explain_metric

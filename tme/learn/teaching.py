@@ -1,0 +1,230 @@
+"""Fields -> fine-tuned weights and what they are worth: the whole of `tme train` but its words and files.
+
+start -> before (held fields) -> tune -> export -> after (held fields) -> calibration
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tme.cells.engines._description import Calibration, Description, read_description, weights_file
+from tme.cells.engines._runtime import Network, open_network
+from tme.cells.instances import Decoding
+from tme.errors import EngineError
+from tme.learn.augment import plain_crop
+from tme.learn.bundled import load_onnx
+from tme.learn.calibrate import called, fit_platt, search_decoding
+from tme.learn.compare import Reader, ask_file, matched, measure, worth
+from tme.learn.export import export_fp32, export_int8
+from tme.learn.field import Field
+from tme.learn.fit import Recipe
+from tme.learn.holding import Parts
+from tme.learn.score import Matched
+from tme.learn.tuning import recipe_for, tune, with_own_classes, within_minutes
+
+LEAST_OF_A_KIND = 20
+INT8_LOSS = 0.01
+INT8_SIDE = 512
+INT8_WINDOWS = 24
+READ_FIELDS = 8
+Scores = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Start:
+    """Weights a fine-tuning begins from."""
+
+    description: Description
+    weights: Path
+
+    @property
+    def reader(self) -> Reader:
+        """How its answers are read."""
+        return Reader(self.description.reading.decoding(), self.description.calibration)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user asks of the training itself.
+
+    Attributes
+    ----------
+    steps : int or None
+        None: by the number of fields.
+    minutes : float or None
+        Most minutes of training; None: no limit.
+    seed, threads : int
+    """
+
+    steps: int | None
+    minutes: float | None
+    seed: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What came of it.
+
+    Attributes
+    ----------
+    files : dict of str to Path
+        ``fp32``, and ``int8`` where it could be made and is as good.
+    log : Path
+    recipe : Recipe
+    columns : dict of str to scores
+        ``before``, ``after`` and, where it was made, ``after, int8``; empty without held fields.
+    reader : Reader
+        How the new weights' answers are read.
+    notes : list of str
+        Sentences for the user and the model card.
+    """
+
+    files: dict[str, Path]
+    log: Path
+    recipe: Recipe
+    columns: dict[str, Scores]
+    reader: Reader
+    notes: list[str]
+
+    @property
+    def better(self) -> bool:
+        """Whether the held fields are answered better than before; False without any."""
+        return bool(self.columns) and worth(self.columns["after"]) > worth(self.columns["before"])
+
+
+def read_start(path: Path) -> Start:
+    """Open the weights to begin from.
+
+    Raises
+    ------
+    EngineError
+        If they are not there.
+    ConfigError
+        If they are not what their description says.
+    """
+    if not path.is_file():
+        raise EngineError(
+            "there are no weights to start from",
+            where=path.name,
+            why="a fine-tuning goes on from trained weights",
+            fix="install tme as it was published, or name a description with --start",
+        )
+    description = read_description(path)
+    return Start(description, weights_file(description, path.parent, "fp32")[0])
+
+
+def teach(start: Start, parts: Parts, wish: Wish, folder: Path, say: Callable[[str], None]) -> Taught:
+    """Fine-tune on one part of the fields and measure on the other.
+
+    Parameters
+    ----------
+    start : Start
+    parts : Parts
+    wish : Wish
+    folder : Path
+        For the log and the weights.
+    say : callable
+        Gets lines of progress.
+    """
+    reader, old = start.reader, open_network(start.weights, "cpu")[0]
+    known = matched(old, parts.learn, reader.rule)
+    fields = [with_own_classes(field, found) for field, found in zip(parts.learn, known, strict=True)]
+    network = load_onnx(start.weights)
+    recipe = recipe_for(fields, wish.steps, wish.seed)
+    if wish.minutes is not None:
+        recipe = within_minutes(network, fields, recipe, wish.minutes, folder / "trial.csv")
+    log = folder / "log.csv"
+    tuned = tune(
+        network, fields, recipe, log, wish.threads, lambda step: say(f"step {step} of {recipe.steps}")
+    )
+    files = {"fp32": folder / "fp32.onnx"}
+    export_fp32(tuned, files["fp32"])
+    new = open_network(files["fp32"], "cpu")[0]
+    read = replace(reader, rule=_rule(new, parts.learn, reader))
+    columns, found, notes = _compared(old, new, parts.held, reader, read)
+    notes += _quantised(files, fields, parts.held, read, columns)
+    calibration, said = _calibrated(found, start.description.calibration)
+    return Taught(files, log, recipe, columns, Reader(read.rule, calibration), [*notes, said])
+
+
+def _rule(network: Network, learned: Sequence[Field], reader: Reader) -> Decoding:
+    """How the tuned network's answers are read: chosen on what it learned from, never on what is held.
+
+    A few fields move the height of its peaks, and with it the threshold that suits them. Where labels are
+    incomplete nobody knows what was found too much, and the rule stays.
+    """
+    if not all(field.complete for field in learned):
+        return reader.rule
+    some = learned[:: max(1, len(learned) // READ_FIELDS)]
+    return search_decoding(ask_file(network, some), reader.rule, lambda found: worth(measure(found, reader)))
+
+
+def _compared(
+    old: Network, new: Network, held: Sequence[Field], reader: Reader, read: Reader
+) -> tuple[dict[str, Scores], list[Matched], list[str]]:
+    if not held:
+        return {}, [], ["No field was held out: nobody knows whether these weights are better."]
+    found = matched(new, held, read.rule)
+    before = measure(matched(old, held, reader.rule), reader)
+    return {"before": before, "after": measure(found, read)}, found, []
+
+
+def _quantised(
+    files: dict[str, Path],
+    fields: Sequence[Field],
+    held: Sequence[Field],
+    reader: Reader,
+    columns: dict[str, Scores],
+) -> list[str]:
+    """Add int8 weights to ``files`` and their scores to ``columns`` if they are as good."""
+    if find_spec("nncf") is None:
+        return ["int8 weights were not made: the package nncf is not installed."]
+    path = files["fp32"].with_name("int8.onnx")
+    export_int8(files["fp32"], path, _windows(fields))
+    if held:
+        scores = measure(matched(open_network(path, "cpu")[0], held, reader.rule), reader)
+        if worth(scores) < worth(columns["after"]) - INT8_LOSS:
+            return [f"int8 weights were left out: on the held fields they reach {worth(scores):.3f} only."]
+        columns["after, int8"] = scores
+    files["int8"] = path
+    return []
+
+
+def _windows(fields: Sequence[Field]) -> list[NDArray[np.uint8]]:
+    """Windows at the working resolution for the calibration of int8, every field in turn."""
+    out: list[NDArray[np.uint8]] = []
+    whole = [plain_crop(field).rgb for field in fields[:INT8_WINDOWS]]
+    for number in range(INT8_WINDOWS):
+        rgb = whole[number % len(whole)]
+        rng = np.random.default_rng(number)
+        top, left = (int(rng.integers(max(side - INT8_SIDE, 0) // 16 + 1)) * 16 for side in rgb.shape[:2])
+        out.append(np.ascontiguousarray(rgb[top : top + INT8_SIDE, left : left + INT8_SIDE]))
+    return out
+
+
+def _calibrated(found: Sequence[Matched], bundled: Calibration) -> tuple[Calibration, str]:
+    """The curve from logits to the probability of lymphocyte, and how it came about."""
+    rows = called(found)
+    truth = np.concatenate([row.truth for row in rows]) if rows else np.zeros(0)
+    kinds = int((truth == 1).sum()), int((truth == 0).sum())
+    if min(kinds) < LEAST_OF_A_KIND:
+        return bundled, (
+            "The probability of lymphocyte is calibrated as before: the held fields have"
+            f" {kinds[0]} lymphocytes and {kinds[1]} other nuclei that were found and labelled, and"
+            f" {LEAST_OF_A_KIND} of each are needed."
+        )
+    slope, intercept = fit_platt(
+        np.concatenate([row.logit for row in rows]), truth, np.concatenate([row.weight for row in rows])
+    )
+    curve = Calibration(slope=round(slope, 4), intercept=round(intercept, 4))
+    return curve, (
+        f"The probability of lymphocyte was calibrated anew on {sum(kinds)} nuclei of the held fields"
+        f" (slope {curve.slope:.2f}, intercept {curve.intercept:.2f}); the table was made before that."
+    )

@@ -29,8 +29,12 @@ PARTS_cellpose3 := '.[cellpose,instanseg]' edt seaborn --constraint constraints-
 PARTS_cellpose4 := '.[cellpose]'
 PARTS_stardist := '.[stardist]'
 
-test-engines: $(ENGINES:%=.venv-%/.installed)
+# The fine-tuning of the bundled network has an environment too.
+PARTS_train := '.[train]'
+
+test-engines: $(ENGINES:%=.venv-%/.installed) .venv-train/.installed
 	for engine in $(ENGINES); do .venv-$$engine/bin/python -m pytest tests/engines || exit 1; done
+	.venv-train/bin/python -m pytest tests/learn
 
 .venv-cellpose3/.installed: constraints-instanseg.txt
 
@@ -46,4 +50,4 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) $(ENGINES:%=.venv-%) demo-results build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(ENGINES:%=.venv-%) .venv-train demo-results build dist .pytest_cache .mypy_cache .ruff_cache

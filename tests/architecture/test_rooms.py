@@ -19,7 +19,7 @@ ONLY_IN = {
     "dask": {"pipeline/dask_runner.py"},
     "distributed": {"pipeline/dask_runner.py"},
     "snakemake": set(),
-    "torch": {"pipeline/doctor.py"},
+    "torch": {"pipeline/doctor.py", *(f"learn/{path.name}" for path in (PACKAGE / "learn").glob("*.py"))},
 }
 
 
@@ -54,8 +54,16 @@ def test_a_storey_sees_only_storeys_below(path: Path) -> None:
             set(STAGES[STAGES.index(here) + 1 :]) if here not in {"overlay", "report", "export"} else set()
         )
         assert not seen & later, f"a stage imports stages behind it: {seen & later}"
+    elif here == "learn":
+        assert not seen & {"pipeline", "cli", "testing"}, "the training room imports what uses it"
     elif here == "pipeline":
         assert "cli" not in seen
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_the_train_command_knows_the_training_room(path: Path) -> None:
+    if any(name == "tme.learn" or name.startswith("tme.learn.") for name in imports(path)):
+        assert room(path) == "learn" or path == PACKAGE / "pipeline" / "train.py"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))

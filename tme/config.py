@@ -132,11 +132,13 @@ class StainSettings(Settings):
 class CellSettings(Settings):
     """Segmentation and classification of cells."""
 
-    engine: str = Field("watershed", description="A registered segmenter.")
+    engine: str = Field("tmenet", description="A registered segmenter.")
     mpp: Positive | None = Field(
         None, ge=0.1, le=1, description="µm/px to work at; empty: what the engine says."
     )
-    min_area_um2: Positive = Field(10.0, le=100, description="µm²; smaller nuclei are dropped.")
+    min_area_um2: Positive | None = Field(
+        None, le=100, description="µm²; smaller nuclei are dropped; empty: what the engine says."
+    )
     max_area_um2: Positive = Field(400.0, le=2000, description="µm²; larger objects are dropped.")
     weights: str | None = Field(
         None,
@@ -148,10 +150,14 @@ class CellSettings(Settings):
         description="sha256 the weights must have; may be empty for published weights tme knows.",
     )
     device: Literal["auto", "cpu", "gpu"] = Field("auto", description="Where a network runs.")
+    precision: Literal["fp32", "int8"] = Field(
+        "int8",
+        description="Arithmetic of tme's own network: int8 is faster, fp32 alike on more machines.",
+    )
 
     @model_validator(mode="after")
     def _areas_are_in_order(self) -> CellSettings:
-        if self.min_area_um2 >= self.max_area_um2:
+        if self.min_area_um2 is not None and self.min_area_um2 >= self.max_area_um2:
             raise ValueError("min_area_um2 must be below max_area_um2, or no nucleus is left")
         return self
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import tme.cells.engines
 from tests.cell_scenes import MPP, all_tissue, nuclei_field, painted, profile_of
@@ -111,14 +112,17 @@ def test_the_same_window_gives_the_same_bytes_and_stays_as_it_was(name: str, sta
 def test_sizes_of_the_settings_are_kept(name: str) -> None:
     segmenter = SEGMENTERS.get(name)
     rgb = painted(nuclei_field((200, 200), 3)[0], profile_of("HE"))
-    sizes = {}
-    for low, high in ((10.0, 400.0), (28.0, 400.0), (10.0, 28.0)):
+
+    def areas(low: float, high: float) -> NDArray[np.float64]:
         settings = CellSettings(engine=name, min_area_um2=low, max_area_um2=high)
         labels = segmenter.load(settings).segment(rgb, MPP, profile_of("HE")).labels
-        areas = np.bincount(labels.ravel())[1:] * MPP**2
-        assert ((areas >= low) & (areas <= high)).all()
-        sizes[low, high] = len(areas)
-    assert sizes[28.0, 400.0] < sizes[10.0, 400.0]
+        return np.bincount(labels.ravel())[1:] * MPP**2
+
+    everything = areas(10.0, 400.0)
+    middle = float(np.median(everything))
+    assert (areas(middle, 400.0) >= middle).all()
+    assert (areas(10.0, middle) <= middle).all()
+    assert 0 < len(areas(middle, 400.0)) < len(everything)
 
 
 @pytest.fixture

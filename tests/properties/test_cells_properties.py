@@ -26,7 +26,8 @@ from tme.testing.memory import ArraySlide
 from tme.tiles import make_grid
 
 SIDE = 260
-SETTINGS = CellSettings()
+# The network is as good as, not exactly, the same under a shift by less than its stride: tests/unit/cells.
+SETTINGS = CellSettings(engine="watershed")
 STAINED = st.sampled_from(["HE", "CD8"])
 
 

@@ -14,6 +14,7 @@ from tme.config import CellSettings
 from tme.units import um2_to_px, um_to_whole_px
 
 RIM_UM = 1.5
+LEAST_UM2 = 10.0
 TYPICAL_UM2 = 30.0
 
 # Logistic rule for H&E, fitted on 17,000 candidates of four labelled sets (nucleus: within 3 µm of a
@@ -78,11 +79,12 @@ def looks_like_nucleus(
     return keep & (score > 0)
 
 
-def right_size(area_px: NDArray[np.float64], settings: CellSettings, mpp: float) -> NDArray[np.bool_]:
-    """Which labels 0..n have an allowed area; label 0 has not."""
-    keep = (area_px >= um2_to_px(settings.min_area_um2, mpp)) & (
-        area_px <= um2_to_px(settings.max_area_um2, mpp)
-    )
+def right_size(
+    area_px: NDArray[np.float64], settings: CellSettings, mpp: float, least_um2: float = LEAST_UM2
+) -> NDArray[np.bool_]:
+    """Which labels 0..n have an allowed area; label 0 has not. ``least_um2`` holds where nothing is set."""
+    least = least_um2 if settings.min_area_um2 is None else settings.min_area_um2
+    keep = (area_px >= um2_to_px(least, mpp)) & (area_px <= um2_to_px(settings.max_area_um2, mpp))
     keep[0] = False
     return keep
 

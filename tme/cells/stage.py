@@ -20,6 +20,7 @@ import shapely
 from numpy.typing import NDArray
 
 from tme.cells.classify import Calls, classify
+from tme.cells.domain import domain_values, outside
 from tme.cells.engines import SEGMENTERS, Engine, load_engine
 from tme.cells.measure import Measures, measure
 from tme.cells.outline import trace
@@ -29,6 +30,7 @@ from tme.cells.waiting import WaitingTables
 from tme.config import CellSettings
 from tme.geometry import Box
 from tme.slide.types import RGB, Read, Slide, SlideInfo
+from tme.stains import STAINS
 from tme.stains.deconvolve import stain_od
 from tme.stains.types import Stain, StainProfile
 from tme.tiles import DEFAULT_TASK_PX, Runner, Window, make_grid, one_by_one
@@ -56,7 +58,7 @@ def find_cells(
 ) -> Cells:
     """All cells of a slide, in memory; for a whole slide there is `cell_slices`."""
     slices = cell_slices(slide, tissue, profile, stain, settings, runner, task_px)
-    return Cells(pa.concat_tables(slices), cell_provenance(slide.info, settings))
+    return Cells(pa.concat_tables(slices), cell_provenance(slide.info, settings, profile))
 
 
 def cell_slices(
@@ -115,14 +117,17 @@ def working_mpp(info: SlideInfo, settings: CellSettings) -> float:
     return info.working_mpp(settings.mpp or SEGMENTERS.get(settings.engine).mpp)
 
 
-def cell_provenance(info: SlideInfo, settings: CellSettings) -> dict[str, Any]:
-    """Which engine and model found the cells, and at which resolution."""
+def cell_provenance(info: SlideInfo, settings: CellSettings, profile: StainProfile) -> dict[str, Any]:
+    """Which engine and model found the cells, at which resolution, and what to know before trusting them."""
     engine = load_engine(settings)
+    # The ranges are those of H&E; a DAB section's levels are on another scale.
+    domain = getattr(engine, "domain", {}) if STAINS.get(profile.stain).kind == "he" else {}
     return {
         "engine": settings.engine,
         "model_id": engine.model_id,
         "model_sha256": engine.model_sha256,
         "work_mpp_um": working_mpp(info, settings),
+        "cautions": outside(domain, domain_values(profile, info.mpp)),
     }
 
 

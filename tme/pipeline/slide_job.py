@@ -99,7 +99,8 @@ def run_slide(job: SlideJob) -> Outcome:
         vessels, no_vessels = stages.vessels(tissue, profile, runner)
     regions = build_regions(tissue, annotations, slide.info.mpp)
     stain = (*profile.cautions, *filter(None, [profile.threshold_note]))
-    cautions = (*noticed, *quality(tissue, None)["cautions"], *stain, *regions.cautions)
+    seen = cells.provenance["cautions"] if cells else ()
+    cautions = (*noticed, *quality(tissue, None)["cautions"], *stain, *seen, *regions.cautions)
     outcome = job.outcome("ok", cautions=cautions)
     context = SlideContext(
         keys=slide_keys(job.row, slide, cells, vessels, job.config, outcome),

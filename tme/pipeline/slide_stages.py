@@ -90,7 +90,7 @@ class SlideStages:
             task_px = self.config.run.task_px
             slices = cell_slices(self.slide, tissue, profile, self.stain, settings, runner, task_px, folder)
             write_slices(folder / "cells.parquet", CELL_SCHEMA, slices)
-            return cell_provenance(self.slide.info, settings)
+            return cell_provenance(self.slide.info, settings, profile)
 
         folder, provenance = self.store.run("cells", key, compute)
         return Cells(SavedTable(folder / "cells.parquet"), provenance), ""

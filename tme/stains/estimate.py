@@ -15,7 +15,7 @@ from tme.config import StainSettings
 from tme.slide.types import RGB, Slide
 from tme.stains.deconvolve import FloatImage, channel_od, stain_od, stain_vectors, unmixing
 from tme.stains.direction import haematoxylin_direction, hue_caution, stained
-from tme.stains.nuclear import nuclear_levels, nuclear_signal
+from tme.stains.nuclear import nuclear_detail, nuclear_levels, nuclear_signal
 from tme.stains.points import dark_points
 from tme.stains.sample import background_caution, background_colour, read_sample
 from tme.stains.threshold import DabThreshold, dab_threshold
@@ -64,7 +64,7 @@ def estimate_profile(
     plain = StainProfile(stain.name, background, vectors)
     stains = [stain_od(pixels, plain) for pixels in sample]
     signals = [nuclear_signal(pair, stain.kind, mpp) for pair in stains]
-    levels = nuclear_levels(signals)
+    levels = {**nuclear_levels(signals), "detail": nuclear_detail(signals, mpp)}
     threshold = _threshold(stain, settings, points @ unmixing(plain)[1])
     return StainProfile(
         stain=stain.name,

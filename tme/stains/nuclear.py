@@ -15,6 +15,8 @@ from tme.stains.types import Stain, StainProfile
 from tme.units import um_to_px
 
 SMOOTH_UM = 0.4
+FINE_UM = 1.0
+COARSE_UM = 3.0
 BINS = 256
 TOP_OD = {"he": 1.5, "dab": 1.0}
 DAB_WEIGHT = 0.5
@@ -67,6 +69,21 @@ def nuclear_levels(signals: list[NDArray[np.float32]]) -> dict[str, float]:
         "background": round(float(np.median(pale)), 6) if len(pale) else 0.0,
         "nucleus": round(max(nucleus, LOWEST_NUCLEUS), 6),
     }
+
+
+def nuclear_detail(signals: list[NDArray[np.float32]], mpp: float) -> float:
+    """How crisp nuclei are: contrast at 1 µm over contrast at 3 µm, about 0.5 in focus; 0 without signal.
+
+    It does not depend on how dark the stain is, and falls with blur, coarse scanning and compression.
+    """
+    fine = middle = 0.0
+    for signal in signals:
+        near, far = (
+            cv2.GaussianBlur(signal, (0, 0), um_to_px(sigma_um, mpp)) for sigma_um in (FINE_UM, COARSE_UM)
+        )
+        fine += float(np.square(signal - near, dtype=np.float64).sum())
+        middle += float(np.square(near - far, dtype=np.float64).sum())
+    return round((fine / middle) ** 0.5, 6) if middle > 0 else 0.0
 
 
 def typical_nucleus(profile: StainProfile, stain: Stain) -> float:

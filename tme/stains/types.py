@@ -73,7 +73,8 @@ class StainProfile:
     levels : dict of str to float
         Optical densities engines normalise by, measured on the same sample: ``nuclear`` (the cut
         between nuclei and the rest on the nuclear signal), ``background`` and ``nucleus`` (the
-        medians on either side of it).
+        medians on either side of it); and ``detail``, how crisp nuclei are
+        (`tme.stains.nuclear.nuclear_detail`).
     """
 
     stain: str

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from tests.cell_scenes import MPP, ellipse_mask
 from tme.cells.basins import MergeRule, ellipse_fill, fills, hills, label_moments
+from tme.cells.engines._parting import cleaned, parted
 from tme.cells.engines._tuning import BROWN, TUNING, Parting
-from tme.cells.engines.watershed import cleaned, parted
 from tme.cells.nuclei import renumbered, right_size
 from tme.config import CellSettings
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ import pytest
 import shapely
 
 from tests.cell_scenes import MPP, all_tissue, nuclei_field, painted, profile_of, table_bytes
+from tme.cells import stage
 from tme.cells.engines import SEGMENTERS
+from tme.cells.nuclei import LEAST_UM2
 from tme.cells.stage import cells_possible, find_cells, segment_task
 from tme.cells.stitch import merged_slices, pack
 from tme.cells.types import CELL_SCHEMA, Cells, Detections
@@ -28,7 +31,7 @@ from tme.tiles import make_grid, one_by_one
 from tme.tissue import find_tissue
 from tme.tissue.types import TissueMask
 
-SETTINGS = CellSettings()
+SETTINGS = CellSettings(engine="watershed")
 
 
 @lru_cache(maxsize=4)
@@ -96,7 +99,7 @@ def test_the_table_keeps_its_promises(stain: str) -> None:
     np.testing.assert_allclose(values["x_px"] * slide.info.mpp, values["x_um"], atol=1e-3)
     assert values["class_prob"].between(0.5, 1).all()
     assert values["solidity"].between(0, 1).all()
-    assert values["area_um2"].between(SETTINGS.min_area_um2 * 0.9, SETTINGS.max_area_um2 * 1.1).all()
+    assert values["area_um2"].between(LEAST_UM2 * 0.9, SETTINGS.max_area_um2 * 1.1).all()
     assert tissue.values_at(values["x_um"].to_numpy(), values["y_um"].to_numpy(), tissue.tissue).all()
     assert values["cluster_count"].isna().all()
     assert values["compartment"].isna().all()
@@ -129,7 +132,26 @@ def test_where_cells_come_from_is_recorded() -> None:
         "model_id": "watershed-1",
         "model_sha256": "",
         "work_mpp_um": 0.5,
+        "cautions": [],
     }
+
+
+class Pale:
+    """An engine that learned from paler slides than any."""
+
+    model_id, model_sha256, domain = "pale-1", "", MappingProxyType({"nucleus": (0.0, 0.01)})
+
+
+@pytest.mark.parametrize(("stain", "said"), [("HE", True), ("CD8", False)])
+def test_a_slide_unlike_what_the_engine_learned_from_gets_a_caution(
+    monkeypatch: pytest.MonkeyPatch, stain: str, said: bool
+) -> None:
+    monkeypatch.setattr(stage, "load_engine", lambda _: Pale())
+    info = ArraySlide(np.zeros((10, 10, 3), np.uint8), 0.5).info
+    cautions = stage.cell_provenance(info, CellSettings(engine="watershed"), profile_of(stain))["cautions"]
+    assert bool(cautions) is said
+    if said:
+        assert "darker" in cautions[0]
 
 
 @pytest.mark.parametrize(

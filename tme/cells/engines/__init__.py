@@ -25,6 +25,9 @@ class Engine(Protocol):
         Name and version of the method or network; goes into every table.
     model_sha256 : str
         Hash of the weights; empty for an engine without weights.
+
+    An engine that knows what its weights were trained on says so in ``domain``, a mapping of the measures of
+    `tme.cells.domain` to (low, high).
     """
 
     model_id: str

@@ -13,23 +13,23 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tme.cells.basins import hills
 from tme.cells.engines import SEGMENTERS
-from tme.cells.engines._tuning import BROWN, BROWN_OVER_THRESHOLD, LEAST_BROWN_OD, TUNING, Cut, Parting
-from tme.cells.nuclei import looks_like_nucleus, renumbered, right_size
+from tme.cells.engines._brown import brown_cells
+from tme.cells.engines._parting import around, cleaned, parted
+from tme.cells.engines._tuning import TUNING, Cut
+from tme.cells.nuclei import looks_like_nucleus, renumbered
 from tme.cells.types import Detections
 from tme.config import CellSettings
 from tme.slide.types import RGB
 from tme.stains import STAINS
 from tme.stains.deconvolve import FloatImage, stain_od
-from tme.stains.nuclear import SMOOTH_UM, nuclear_signal, typical_nucleus
+from tme.stains.nuclear import nuclear_signal, typical_nucleus
 from tme.stains.types import StainProfile
-from tme.units import um2_to_px, um_to_px, um_to_whole_px
+from tme.units import um_to_px
 
 VERSION = "1"
 SHRINK = 4
 Mask = NDArray[np.uint8]
-Labels = NDArray[np.int32]
 
 
 class WatershedEngine:
@@ -45,7 +45,7 @@ class WatershedEngine:
         """See `tme.cells.engines.Engine`."""
         stain = STAINS.get(profile.stain)
         density = stain_od(rgb, profile)
-        brown = self._brown(density, profile, mpp)
+        brown = brown_cells(density, profile, self.settings, mpp)
         cut, parting = TUNING[stain.kind]
         typical = np.float32(typical_nucleus(profile, stain))
         signal = np.minimum(nuclear_signal(density, stain.kind, mpp) / typical, cut.cap)
@@ -56,18 +56,6 @@ class WatershedEngine:
         labels = renumbered(labels, keep)
         return Detections(np.where(brown > 0, brown + labels.max(), labels))
 
-    def _brown(self, density: FloatImage, profile: StainProfile, mpp: float) -> Labels:
-        """Labels of cells that are brown as a whole or around their nucleus; none on H&E."""
-        if profile.dab_threshold_od is None:
-            return np.zeros(density.shape[:2], np.int32)
-        least = max(BROWN_OVER_THRESHOLD * profile.dab_threshold_od, LEAST_BROWN_OD)
-        dab = np.ascontiguousarray(density[..., 1])
-        dab = np.asarray(cv2.GaussianBlur(dab, (0, 0), um_to_px(SMOOTH_UM, mpp)), np.float32)
-        mask = cleaned((dab > least).astype(np.uint8), BROWN, mpp)
-        labels = parted(mask, np.minimum(dab, np.float32(1.0)), BROWN, mpp)
-        area = np.bincount(labels.ravel()).astype(np.float64)
-        return renumbered(labels, right_size(area, self.settings, mpp))
-
 
 def above_surroundings(signal: FloatImage, cut: Cut, mpp: float) -> Mask:
     """(H, W) uint8 0/1: where the signal stands above the mean around it by the cut."""
@@ -75,37 +63,6 @@ def above_surroundings(signal: FloatImage, cut: Cut, mpp: float) -> Mask:
     blurred = cv2.GaussianBlur(small, (0, 0), um_to_px(cut.around_um, mpp) / SHRINK)
     mean = cv2.resize(blurred, (signal.shape[1], signal.shape[0]), interpolation=cv2.INTER_LINEAR)
     return (signal - np.float32(cut.local) * mean > cut.cut).astype(np.uint8)
-
-
-def cleaned(mask: Mask, parting: Parting, mpp: float) -> Mask:
-    """A 0/1 mask with small holes filled and thin parts gone."""
-    _, holes, stats, _ = cv2.connectedComponentsWithStats(1 - mask, connectivity=4)
-    fill = stats[:, cv2.CC_STAT_AREA] <= um2_to_px(parting.hole_um2, mpp)
-    filled = mask | fill[holes]
-    if parting.opening_um > 0:
-        filled = cv2.morphologyEx(filled, cv2.MORPH_OPEN, _disc(parting.opening_um, mpp))
-    return np.asarray(filled, np.uint8)
-
-
-def parted(mask: Mask, signal: FloatImage, parting: Parting, mpp: float) -> Labels:
-    """(H, W) int32 labels: hills of distance to the border, µm, plus darkness."""
-    distance = cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    distance = cv2.GaussianBlur(distance, (0, 0), um_to_px(parting.distance_um, mpp)) * np.float32(mpp)
-    dark = cv2.GaussianBlur(signal, (0, 0), um_to_px(parting.darkness_um, mpp))
-    height = np.asarray(distance + np.float32(parting.darkness) * dark, np.float32)
-    return hills(height, mask, parting.rule(mpp))
-
-
-def around(labels: Labels, gap_um: float, mpp: float) -> Mask:
-    """(H, W) uint8 0/1: labels and what lies within ``gap_um`` of them."""
-    taken = (labels > 0).astype(np.uint8)
-    return np.asarray(cv2.dilate(taken, _disc(gap_um, mpp)), np.uint8) if taken.any() else taken
-
-
-def _disc(radius_um: float, mpp: float) -> NDArray[np.uint8]:
-    radius = um_to_whole_px(radius_um, mpp)
-    side = 2 * radius + 1
-    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)), np.uint8)
 
 
 class WatershedSegmenter:

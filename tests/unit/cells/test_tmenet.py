@@ -1,0 +1,219 @@
+"""tme's own network as an engine: its weights are pinned, its counts do not depend on who computes them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from tests.cell_scenes import profile_of
+from tme.cells.engines import _runtime
+from tme.cells.engines._description import read_description, weights_file
+from tme.cells.engines.tmenet import BUNDLED, NucleusEngine, NucleusSegmenter
+from tme.cells.types import Detections
+from tme.config import CellSettings
+from tme.errors import ConfigError, EngineError
+from tme.safety import file_sha256
+from tme.slide.types import RGB
+from tme.testing.render import Rendered, SlideSpec, lay_out, render_slide
+
+SEED = 77
+SIDE = 640
+MPP = 0.5
+MOST_BYTES = 8_000_000
+
+
+def engine(**settings: object) -> NucleusEngine:
+    return NucleusSegmenter().load(CellSettings(engine="tmenet", **settings))  # type: ignore[arg-type]
+
+
+def segment(rgb: RGB, one: NucleusEngine | None = None, stain: str = "HE") -> Detections:
+    return (one or engine()).segment(np.ascontiguousarray(rgb), MPP, profile_of(stain))
+
+
+def centres(found: Detections) -> NDArray[np.float64]:
+    """(n, 2) row, column of every label."""
+    count = int(found.labels.max())
+    owner = found.labels.ravel()
+    number = np.bincount(owner, minlength=count + 1)[1:]
+    rows, columns = np.divmod(np.arange(owner.size), found.labels.shape[1])
+    return np.column_stack([np.bincount(owner, axis, count + 1)[1:] / number for axis in (rows, columns)])
+
+
+def shared_share(one: NDArray[np.float64], two: NDArray[np.float64], within_px: float = 3.0) -> float:
+    """Share of the points of either set that have a partner in the other."""
+    there = cKDTree(two).query(one)[0] <= within_px
+    back = cKDTree(one).query(two)[0] <= within_px
+    return float((there.sum() + back.sum()) / (len(one) + len(two)))
+
+
+@pytest.fixture(scope="module")
+def slide() -> Rendered:
+    return render_slide(SlideSpec("HE", area_mm2=0.3, til_density_per_mm2=500), SEED)
+
+
+@pytest.fixture(scope="module")
+def field(slide: Rendered) -> RGB:
+    tissue = slide.pixels.min(axis=2) < 225
+    rows, columns = np.nonzero(tissue)
+    top, left = int(np.median(rows)) - SIDE // 2, int(np.median(columns)) - SIDE // 2
+    return np.ascontiguousarray(slide.pixels[top : top + SIDE, left : left + SIDE])
+
+
+def test_weights_that_come_with_tme_are_pinned_and_small() -> None:
+    description = read_description(BUNDLED)
+    for file in description.files.values():
+        assert file_sha256(BUNDLED.parent / file.name) == file.sha256
+    assert sum(path.stat().st_size for path in BUNDLED.parent.iterdir()) < MOST_BYTES
+    assert engine(precision="fp32").model_sha256 == description.files["fp32"].sha256
+    assert engine(precision="int8").model_sha256 == description.files["int8"].sha256
+
+
+def test_it_finds_the_nuclei_and_lymphocytes_that_were_rendered(slide: Rendered) -> None:
+    found = segment(slide.pixels)
+    truth = slide.truth.cells
+    shown = truth.kind != "ghost"
+    points = np.column_stack([truth.y_um, truth.x_um])[shown] / slide.mpp
+    assert shared_share(centres(found), points, 6.0) > 0.8
+    assert found.til_prob is not None
+    assert (found.til_prob >= 0.5).sum() == pytest.approx(truth.is_til.sum(), rel=0.15)
+
+
+def test_same_bytes_twice_and_in_threads(field: RGB) -> None:
+    one = engine()
+    first = segment(field, one)
+    with ThreadPoolExecutor(3) as pool:
+        others = list(pool.map(lambda _: segment(field, one), range(3)))
+    for other in others:
+        assert (other.labels == first.labels).all()
+        assert other.til_prob is not None
+        assert (other.til_prob == first.til_prob).all()
+
+
+def test_int8_counts_as_fp32_does(field: RGB) -> None:
+    exact, quick = (segment(field, engine(precision=p)) for p in ("fp32", "int8"))
+    assert shared_share(centres(exact), centres(quick)) > 0.97
+    assert quick.labels.max() == pytest.approx(exact.labels.max(), rel=0.02)
+
+
+def test_the_other_runtime_counts_the_same(field: RGB, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = segment(field, engine(precision="fp32"))
+    monkeypatch.setattr(_runtime, "find_spec", lambda name: None if name == "openvino" else True)
+    network, name = _runtime.open_network(
+        BUNDLED.parent / read_description(BUNDLED).files["fp32"].name, "cpu"
+    )
+    assert name == "onnxruntime"
+    theirs = segment(field, NucleusEngine(read_description(BUNDLED), network, CellSettings(), ""))
+    assert theirs.labels.max() == pytest.approx(ours.labels.max(), rel=0.001, abs=1)
+    assert (theirs.labels > 0).sum() == pytest.approx((ours.labels > 0).sum(), rel=0.001)
+
+
+@pytest.mark.parametrize("shift", [(1, 0), (3, 5), (8, 2), (16, 16)])
+def test_a_shifted_field_holds_the_same_cells(field: RGB, shift: tuple[int, int]) -> None:
+    rows, columns = shift
+    margin = 96
+    whole = centres(segment(field))
+    moved = centres(segment(field[rows:, columns:])) + shift
+    inside = [p[((p > margin) & (p < SIDE - margin)).all(1)] for p in (whole, moved)]
+    assert shared_share(*inside) > 0.96
+
+
+@pytest.mark.parametrize(
+    "turn", [np.fliplr, np.flipud, lambda image: np.rot90(image), lambda image: np.rot90(image, 2)]
+)
+def test_turned_and_mirrored_it_counts_the_same(field: RGB, turn: Callable[[RGB], RGB]) -> None:
+    straight, turned = segment(field), segment(turn(field))
+    assert turned.labels.max() == pytest.approx(straight.labels.max(), rel=0.03)
+    assert straight.til_prob is not None
+    assert turned.til_prob is not None
+    most = (straight.til_prob >= 0.5).sum()
+    assert (turned.til_prob >= 0.5).sum() == pytest.approx(most, rel=0.15)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (15, 33), (250, 333)])
+def test_windows_of_any_size_are_answered_in_their_size(size: tuple[int, int]) -> None:
+    found = segment(np.full((*size, 3), 240, np.uint8))
+    assert found.labels.shape == size
+    assert not found.labels.any()
+
+
+def test_on_a_dab_section_brown_cells_are_whole_and_others_beside_them() -> None:
+    spec = SlideSpec("CD8", area_mm2=0.3, til_density_per_mm2=500)
+    rendered = render_slide(spec, SEED)
+    found = segment(rendered.pixels, stain="CD8")
+    assert found.til_prob is None
+    positive = lay_out(spec, SEED).cells
+    points = positive.xy[positive.positive][:, ::-1]
+    distance = cKDTree(centres(found)).query(points)[0]
+    assert (distance <= 6).mean() > 0.9
+
+
+def copy_of_the_weights(folder: Path) -> Path:
+    for path in BUNDLED.parent.iterdir():
+        shutil.copy(path, folder)
+    return folder / BUNDLED.name
+
+
+def own(path: Path) -> CellSettings:
+    return CellSettings(engine="tmenet", weights=str(path), weights_sha256=file_sha256(path))
+
+
+def test_weights_of_ones_own_are_used(tmp_path: Path) -> None:
+    path = copy_of_the_weights(tmp_path)
+    described = json.loads(path.read_text())
+    described["model_id"] = "site-7"
+    path.write_text(json.dumps(described))
+    assert NucleusSegmenter().load(own(path)).model_id == "site-7"
+
+
+def test_weights_that_were_altered_are_refused(tmp_path: Path) -> None:
+    path = copy_of_the_weights(tmp_path)
+    weights = path.parent / read_description(path).files["int8"].name
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x00")
+    with pytest.raises(ConfigError):
+        NucleusSegmenter().load(own(path))
+
+
+def test_weights_that_are_gone_are_named(tmp_path: Path) -> None:
+    path = copy_of_the_weights(tmp_path)
+    name = read_description(path).files["int8"].name
+    (tmp_path / name).unlink()
+    with pytest.raises(EngineError, match=name):
+        NucleusSegmenter().load(own(path))
+
+
+def test_an_unpinned_description_is_refused(tmp_path: Path) -> None:
+    path = copy_of_the_weights(tmp_path)
+    with pytest.raises(EngineError, match="sha256"):
+        NucleusSegmenter().load(CellSettings(engine="tmenet", weights=str(path)))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"model_id": "../x"}', "\x00"])
+def test_what_is_no_description_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "net.json"
+    path.write_text(text)
+    with pytest.raises(ConfigError):
+        read_description(path)
+
+
+def test_a_precision_that_is_not_there_falls_back_to_fp32(tmp_path: Path) -> None:
+    path = copy_of_the_weights(tmp_path)
+    described = json.loads(path.read_text())
+    del described["files"]["int8"]
+    path.write_text(json.dumps(described))
+    file, _ = weights_file(read_description(path), tmp_path, "int8")
+    assert file.name == described["files"]["fp32"]["name"]
+
+
+def test_a_gpu_that_is_not_there_is_told() -> None:
+    if _runtime._cuda():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(EngineError, match="GPU"):
+        engine(device="gpu")

@@ -1,0 +1,128 @@
+"""A trained network's description: which files, how their answers are read, what they were trained on.
+
+A JSON file beside the weights. It pins every weights file by sha256, so that whoever pins the description
+pins everything.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tme.cells.instances import Decoding
+from tme.errors import ConfigError, EngineError
+from tme.safety import verify_sha256
+
+Precision = Literal["fp32", "int8"]
+Sha256 = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class WeightsFile(_Part):
+    """One ONNX file beside the description."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.onnx$")
+    sha256: str = Sha256
+
+
+class Reading(_Part):
+    """`tme.cells.instances.Decoding` as it stands in the file."""
+
+    nucleus: float = Field(gt=0, lt=1)
+    centre: float = Field(gt=0, lt=1)
+    smooth_px: float = Field(ge=0, le=5)
+    apart_px: int = Field(ge=1, le=15)
+    reach_px: float = Field(gt=0, le=40)
+    least_um2: float = Field(gt=0, le=100)
+
+    def decoding(self) -> Decoding:
+        """The rule the decoder takes."""
+        return Decoding(**self.model_dump())
+
+
+class Calibration(_Part):
+    """Probability of lymphocyte = 1 / (1 + exp(-(slope · logit + intercept))) (Platt 1999)."""
+
+    slope: float = Field(gt=0, le=20)
+    intercept: float = Field(ge=-20, le=20)
+
+
+class Description(_Part):
+    """What a network is.
+
+    Attributes
+    ----------
+    model_id : str
+    mpp : float
+        µm/px the network was trained at.
+    files : dict
+        ``fp32`` and, where it was made, ``int8``.
+    reading : Reading
+    calibration : Calibration
+    domain : dict of str to (low, high)
+        Ranges of the training fields, by the name of the measure (`tme.cells.domain`).
+    licence, data : str
+        Terms of the weights and what they were trained on, in a sentence each.
+    """
+
+    model_id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    mpp: float = Field(ge=0.1, le=1)
+    files: dict[Precision, WeightsFile] = Field(min_length=1)
+    reading: Reading
+    calibration: Calibration
+    domain: dict[str, tuple[float, float]] = {}
+    licence: str
+    data: str
+
+
+def read_description(path: Path) -> Description:
+    """Read and check a description.
+
+    Raises
+    ------
+    ConfigError
+        If it is not one.
+    """
+    try:
+        return Description.model_validate_json(path.read_text(encoding="utf-8"))
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            "the weights' description cannot be read",
+            where=str(path.name),
+            why=str(error).splitlines()[0],
+            fix="name the .json file that `tme train` wrote beside the weights",
+        ) from error
+
+
+def weights_file(description: Description, folder: Path, precision: Precision) -> tuple[Path, str]:
+    """Path and checked sha256 of the weights of a precision; fp32 where there is no other.
+
+    Raises
+    ------
+    EngineError
+        If the file is not there.
+    ConfigError
+        If it is not the one the description pins.
+    """
+    chosen = description.files.get(precision) or description.files.get("fp32")
+    if chosen is None:
+        raise EngineError(
+            f"the network has no {precision} weights",
+            where=description.model_id,
+            fix="set cells.precision: int8",
+        )
+    path = folder / chosen.name
+    if not path.is_file():
+        raise EngineError(
+            "the weights are not there",
+            where=str(path.name),
+            why="the description names a file beside it",
+            fix="keep the description and its weights in one folder",
+        )
+    verify_sha256(path, chosen.sha256)
+    return path, chosen.sha256

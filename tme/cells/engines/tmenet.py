@@ -1,0 +1,136 @@
+"""tme's own network: nuclei and lymphocytes in one pass, from weights that come with the package.
+
+In: RGB and the slide's stain profile. Out: labelled nuclei and, on H&E, how likely each is a lymphocyte.
+On a DAB section brown cells are cut out whole by the slide's own threshold, as the classical engine does,
+and the network finds the others. How it was made is in ``training/``, what it cannot do in
+``docs/model-card.md``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tme.cells.engines import SEGMENTERS
+from tme.cells.engines._brown import brown_cells
+from tme.cells.engines._description import Description, read_description, weights_file
+from tme.cells.engines._parting import Labels, around
+from tme.cells.engines._runtime import Network, open_network
+from tme.cells.engines._weights import pinned_weights
+from tme.cells.instances import Instances, decode
+from tme.cells.nuclei import renumbered, right_size
+from tme.cells.types import Detections
+from tme.config import CellSettings
+from tme.slide.types import RGB
+from tme.stains.deconvolve import stain_od
+from tme.stains.types import StainProfile
+
+BUNDLED = Path(__file__).parent / "weights" / "tmenet-1.json"
+STRIDE = 16
+GLASS = 255
+GAP_UM = 0.5
+"""Around brown cells no nucleus is looked for: their rim is not one."""
+LEAST_FREE = 0.5
+"""Share of a nucleus that must lie outside brown cells for it to be a cell of its own."""
+
+
+class NucleusEngine:
+    """A loaded network.
+
+    Parameters
+    ----------
+    description : Description
+    network : Network
+    settings : CellSettings
+    sha256 : str
+        Of the weights in use.
+    """
+
+    def __init__(
+        self, description: Description, network: Network, settings: CellSettings, sha256: str
+    ) -> None:
+        self.network = network
+        self.rule = description.reading.decoding()
+        self.calibration = description.calibration
+        self.settings = settings
+        self.domain = description.domain
+        self.model_id = description.model_id
+        self.model_sha256 = sha256
+
+    def segment(self, rgb: RGB, mpp: float, profile: StainProfile) -> Detections:
+        """See `tme.cells.engines.Engine`."""
+        found = decode(answer(self.network, rgb), self.rule)
+        area = np.bincount(found.labels.ravel(), minlength=len(found.peak) + 1).astype(np.float64)
+        keep = right_size(area, self.settings, mpp, self.rule.least_um2)
+        if profile.dab_threshold_od is None:
+            return Detections(renumbered(found.labels, keep), self._probability(found)[keep[1:]])
+        brown = brown_cells(stain_od(rgb, profile), profile, self.settings, mpp)
+        return Detections(beside_brown(found.labels, keep, brown, mpp))
+
+    def _probability(self, found: Instances) -> NDArray[np.float32]:
+        """Calibrated probability of lymphocyte per instance."""
+        score = self.calibration.slope * found.lymphocyte.astype(np.float64) + self.calibration.intercept
+        return (1 / (1 + np.exp(-np.clip(score, -30, 30)))).astype(np.float32)
+
+
+def answer(network: Network, rgb: RGB) -> NDArray[np.float32]:
+    """(C, H, W) float32 of an (H, W, 3) image; sides are filled up with white to the network's stride."""
+    height, width = rgb.shape[:2]
+    below, right = -height % STRIDE, -width % STRIDE
+    padded = np.pad(rgb, ((0, below), (0, right), (0, 0)), constant_values=GLASS)
+    return network(np.ascontiguousarray(padded))[:, :height, :width]
+
+
+def beside_brown(labels: Labels, keep: NDArray[np.bool_], brown: Labels, mpp: float) -> Labels:
+    """Brown cells, and the nuclei that lie mostly outside them.
+
+    Parameters
+    ----------
+    labels : (H, W) int32
+        Nuclei of the network, 1..n.
+    keep : (n + 1,) bool
+        Which of them have an allowed area.
+    brown : (H, W) int32
+    mpp : float
+    """
+    free = around(brown, GAP_UM, mpp) == 0
+    whole = np.bincount(labels.ravel(), minlength=len(keep))
+    outside = np.bincount(labels.ravel(), free.ravel(), len(keep))
+    nuclei = renumbered(np.where(free, labels, 0), keep & (outside > LEAST_FREE * whole))
+    return np.where(brown > 0, brown + nuclei.max(), nuclei).astype(np.int32)
+
+
+class NucleusSegmenter:
+    """Registry entry of tme's own network.
+
+    The halo is what the network sees on each side of a pixel; core and halo together are 96 strides.
+    """
+
+    name = "tmenet"
+    mpp = 0.5
+    core_px = 1312
+    halo_px = 112
+    fixed_window = False
+    licence = (
+        "code Apache-2.0; weights: see docs/model-card.md, some of the fields learned from are CC BY-NC-SA"
+    )
+    needs_weights = False
+
+    def missing(self) -> str:
+        """See `tme.cells.engines.Segmenter`; what it needs comes with tme."""
+        return ""
+
+    def load(self, settings: CellSettings) -> NucleusEngine:
+        """See `tme.cells.engines.Segmenter`."""
+        path = BUNDLED if settings.weights is None else pinned_weights(settings, {}, FETCH)[0]
+        description = read_description(path)
+        weights, sha256 = weights_file(description, path.parent, settings.precision)
+        network, _ = open_network(weights, settings.device)
+        return NucleusEngine(description, network, settings, sha256)
+
+
+FETCH = "leave cells.weights empty for the weights that come with tme, or make your own with `tme train`"
+
+SEGMENTERS.add("tmenet", NucleusSegmenter())

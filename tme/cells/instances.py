@@ -1,0 +1,171 @@
+"""What the nucleus network answers -> instances: pixels whose arrows end at the same centre.
+
+In: five planes of logits and arrows of one window. Out: labels and, per label, how sure the network is
+of it and of its class. No loop over nuclei: centres are the peaks of a smoothed map, every nucleus pixel
+looks up the centre nearest to where its arrow ends (after Panoptic-DeepLab, Cheng et al., CVPR 2020).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+OFFSET_PX = 8.0
+"""Arrows are answered in units of this many pixels."""
+Plane = NDArray[np.float32]
+Places = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How answers are read; part of the weights' description.
+
+    Attributes
+    ----------
+    nucleus, centre : float
+        Least probability of a nucleus pixel and of a centre's peak.
+    smooth_px : float
+        Spread of the blur laid on the logits of centre and nucleus: it joins double peaks and takes the
+        grain of unfolded pixels out of outlines.
+    apart_px : int
+        Two peaks are at least this many pixels apart.
+    reach_px : float
+        An arrow that ends farther than this from every centre belongs to none.
+    least_um2 : float
+        Smaller instances are no nuclei; for who uses the instances, `decode` drops none.
+    """
+
+    nucleus: float = 0.5
+    centre: float = 0.25
+    smooth_px: float = 0.7
+    apart_px: int = 3
+    reach_px: float = 6.0
+    least_um2: float = 4.0
+
+
+@dataclass(frozen=True, eq=False)
+class Instances:
+    """Instances of one window.
+
+    Attributes
+    ----------
+    labels : (H, W) int32
+        0 background, 1..n.
+    peak : (n,) float32
+        Probability of each centre.
+    nucleus : (n,) float32
+        Mean probability that an instance's pixels are a nucleus.
+    lymphocyte : (n,) float32
+        Mean logit of lymphocyte, not calibrated.
+    """
+
+    labels: NDArray[np.int32]
+    peak: NDArray[np.float32]
+    nucleus: NDArray[np.float32]
+    lymphocyte: NDArray[np.float32]
+
+
+def decode(answer: NDArray[np.float32], rule: Decoding) -> Instances:
+    """Instances from (5, H, W) float32: nucleus, centre, arrow x, arrow y, lymphocyte."""
+    height, width = answer.shape[1:]
+    rows, columns, peak = peaks(answer[1], rule)
+    nucleus_logit = _smoothed(answer[0], rule)
+    inside = np.flatnonzero(nucleus_logit.ravel() > _logit(rule.nucleus))
+    if not len(rows) or not len(inside):
+        nothing = np.zeros(0, np.float32)
+        return Instances(np.zeros((height, width), np.int32), nothing, nothing, nothing)
+    owner = _owners(answer[2:4].reshape(2, -1)[:, inside], inside, rows, columns, (height, width), rule)
+    inside, owner = inside[owner > 0], owner[owner > 0]
+    count = np.bincount(owner, minlength=len(rows) + 1)
+    number = np.cumsum(count > 0) - (count[0] > 0)
+    flat = np.zeros(height * width, np.int32)
+    flat[inside] = number[owner]
+    labels = without_pinches(flat.reshape(height, width))
+    present = np.flatnonzero(count[1:])
+    probability = 1 / (1 + np.exp(-nucleus_logit.ravel()[inside]))
+    sums = [np.bincount(owner, values, len(rows) + 1) for values in (probability, answer[4].ravel()[inside])]
+    nucleus, lymphocyte = (
+        (total[1:] / np.maximum(count[1:], 1))[present].astype(np.float32) for total in sums
+    )
+    return Instances(labels, peak[present], nucleus, lymphocyte)
+
+
+def peaks(logit: Plane, rule: Decoding) -> tuple[NDArray[np.int64], NDArray[np.int64], Plane]:
+    """Rows, columns and probability of the centres, by row, then column.
+
+    A plateau is one centre: its first pixel.
+    """
+    smooth = _smoothed(logit, rule)
+    side = 2 * rule.apart_px + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    top = (smooth >= cv2.dilate(smooth, disc)) & (smooth > _logit(rule.centre))
+    rows, columns = np.nonzero(top)
+    if len(rows):
+        plateau = cv2.connectedComponents(top.astype(np.uint8), connectivity=8)[1]
+        _, first = np.unique(plateau[rows, columns], return_index=True)
+        rows, columns = rows[np.sort(first)], columns[np.sort(first)]
+    probability = 1 / (1 + np.exp(-smooth[rows, columns]))
+    return rows, columns, probability.astype(np.float32)
+
+
+def without_pinches(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Labels in which no instance touches itself by a corner alone: the background beside it is filled.
+
+    An outline that meets itself in a point is no valid polygon, and mending polygons costs more than
+    finding them.
+    """
+    out = labels.copy()
+    for _ in range(2):
+        a, b, c, d = out[:-1, :-1], out[:-1, 1:], out[1:, :-1], out[1:, 1:]
+        falling = (a == d) & (a > 0) & (b != a) & (c != a)
+        rising = (b == c) & (b > 0) & (a != b) & (d != b)
+        if not (falling.any() or rising.any()):
+            break
+        row, column = np.nonzero(falling)
+        _fill(out, (row, column + 1), (row + 1, column), out[row, column])
+        row, column = np.nonzero(rising)
+        _fill(out, (row, column), (row + 1, column + 1), out[row, column + 1])
+    return out
+
+
+def _fill(labels: NDArray[np.int32], first: Places, second: Places, values: NDArray[np.int32]) -> None:
+    """Give the first place the label if it is background, else the second if that is."""
+    free = labels[first] == 0
+    labels[first[0][free], first[1][free]] = values[free]
+    free = ~free & (labels[second] == 0)
+    labels[second[0][free], second[1][free]] = values[free]
+
+
+def _owners(
+    arrows: NDArray[np.float32],
+    inside: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    shape: tuple[int, int],
+    rule: Decoding,
+) -> NDArray[np.int32]:
+    """1-based centre of every nucleus pixel, 0 where its arrow ends near none."""
+    dots = np.ones(shape, np.uint8)
+    dots[rows, columns] = 0
+    distance, area = cv2.distanceTransformWithLabels(
+        dots, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    centre_of = np.zeros(int(area.max()) + 1, np.int32)
+    centre_of[area[rows, columns]] = np.arange(1, len(rows) + 1, dtype=np.int32)
+    row, column = np.divmod(inside, shape[1])
+    end_x = np.clip((column + np.rint(arrows[0] * OFFSET_PX)).astype(np.int64), 0, shape[1] - 1)
+    end_y = np.clip((row + np.rint(arrows[1] * OFFSET_PX)).astype(np.int64), 0, shape[0] - 1)
+    return np.where(distance[end_y, end_x] <= rule.reach_px, centre_of[area[end_y, end_x]], 0)
+
+
+def _smoothed(logit: Plane, rule: Decoding) -> Plane:
+    if rule.smooth_px <= 0:
+        return logit
+    return np.asarray(cv2.GaussianBlur(logit, (0, 0), rule.smooth_px), np.float32)
+
+
+def _logit(probability: float) -> float:
+    return float(np.log(probability / (1 - probability)))

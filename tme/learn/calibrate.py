@@ -1,0 +1,102 @@
+"""How answers are read, chosen on held fields: one set of thresholds, one curve of probability, for all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from tme.cells.instances import Decoding
+from tme.learn.score import Answered, Matched, detection, match
+
+NUCLEUS = (0.4, 0.5)
+CENTRE = (0.15, 0.2, 0.25, 0.3, 0.35)
+APART_PX = (2, 3, 4)
+SMOOTH_PX = (0.7, 1.0)
+LEAST_UM2 = (4.0, 6.0, 8.0)
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Called:
+    """Labelled nuclei that were found, one set: logit of lymphocyte, whether it is one, weight."""
+
+    dataset: str
+    logit: Values
+    truth: Values
+    weight: Values
+
+
+def called(matched: Iterable[Matched]) -> list[Called]:
+    """Per set, the found nuclei whose class is known or was inferred."""
+    rows: dict[str, list[tuple[Values, Values, Values]]] = {}
+    for m in matched:
+        found, label = m.pairs.T if len(m.pairs) else np.zeros((2, 0), np.int64)
+        truth = m.answered.crop.lymphocyte[label].astype(np.float64)
+        known = np.isfinite(truth)
+        logit = m.instances.lymphocyte[found].astype(np.float64)
+        weight = m.answered.crop.certainty[label].astype(np.float64)
+        rows.setdefault(m.answered.field.dataset, []).append((logit[known], truth[known], weight[known]))
+    return [
+        Called(name, *map(np.concatenate, zip(*parts, strict=True))) for name, parts in sorted(rows.items())
+    ]
+
+
+def fit_platt(logit: Values, truth: Values, weight: Values) -> tuple[float, float]:
+    """Slope and intercept of 1 / (1 + exp(-(slope · logit + intercept))) by weighted maximum likelihood.
+
+    Platt, Probabilistic outputs for support vector machines, 1999; his smoothed targets keep the slope
+    finite where the classes part perfectly.
+    """
+    positive, negative = weight[truth == 1].sum(), weight[truth == 0].sum()
+    target = np.where(truth == 1, (positive + 1) / (positive + 2), 1 / (negative + 2))
+
+    def cost(parameters: Values) -> float:
+        score = parameters[0] * logit + parameters[1]
+        return float((weight * (np.logaddexp(0, score) - target * score)).sum() / weight.sum())
+
+    best = minimize(cost, np.array([1.0, 0.0]), bounds=[(0.05, 20), (-20, 20)])
+    return float(best.x[0]), float(best.x[1])
+
+
+def search_decoding(
+    answered: Sequence[Answered], start: Decoding, worth: Callable[[Sequence[Matched]], float]
+) -> Decoding:
+    """The rule worth most on these fields: thresholds together, then spacing and smoothing, then size."""
+    first = [replace(start, nucleus=n, centre=c) for n, c in product(NUCLEUS, CENTRE)]
+    best = max(first, key=lambda rule: worth([match(one, rule) for one in answered]))
+    second = [replace(best, apart_px=a, smooth_px=s) for a, s in product(APART_PX, SMOOTH_PX)]
+    best = max(second, key=lambda rule: worth([match(one, rule) for one in answered]))
+    third = [replace(best, least_um2=least) for least in LEAST_UM2]
+    return max(third, key=lambda rule: worth([match(one, rule) for one in answered]))
+
+
+def mean_over_sets(matched: Sequence[Matched]) -> float:
+    """Mean over sets of F1 of detection, with F1 and PQ of masks where there are masks."""
+    names = sorted({m.answered.field.dataset for m in matched})
+    worths = []
+    for name in names:
+        scores = detection([m for m in matched if m.answered.field.dataset == name])
+        complete = all(m.answered.crop.complete for m in matched if m.answered.field.dataset == name)
+        if complete:
+            worths.append(np.mean([scores[key] for key in ("f1", "f1_mask", "pq") if key in scores]))
+    return float(np.mean(worths))
+
+
+def reliability(probability: Values, truth: Values, weight: Values, bins: int = 10) -> NDArray[np.float64]:
+    """(k, 3): mean probability, share that are lymphocytes, number, of every bin that holds any."""
+    place = np.clip((probability * bins).astype(int), 0, bins - 1)
+    number = np.bincount(place, weight, bins)
+    filled = number > 0
+    mean = np.bincount(place, weight * probability, bins)[filled] / number[filled]
+    share = np.bincount(place, weight * truth, bins)[filled] / number[filled]
+    return np.column_stack([mean, share, number[filled]])
+
+
+def expected_error(table: NDArray[np.float64]) -> float:
+    """Expected calibration error of a reliability table (Naeini et al., 2015)."""
+    return float((np.abs(table[:, 0] - table[:, 1]) * table[:, 2]).sum() / max(table[:, 2].sum(), 1e-9))

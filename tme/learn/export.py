@@ -1,0 +1,59 @@
+"""Trained weights -> ONNX files: what the engine runs.
+
+The file takes the window as it is read, (1, H, W, 3) uint8, and answers (1, 5, H, W) float32.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from tme.learn.network import STRIDE, NucleusNet
+
+OPSET = 17
+
+
+class _AsRead(nn.Module):
+    """The network behind the conversion of a window as it is read."""
+
+    def __init__(self, network: NucleusNet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, window: Any) -> Any:
+        return self.network(window.permute(0, 3, 1, 2).float())
+
+
+def export_fp32(network: NucleusNet, path: Path) -> None:
+    """Write the network as ONNX of any height and width that are multiples of the stride."""
+    example = torch.zeros((1, 4 * STRIDE, 6 * STRIDE, 3), dtype=torch.uint8)
+    free = {"window": {1: "height", 2: "width"}, "answer": {2: "height", 3: "width"}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.onnx.export(
+            _AsRead(network.eval().to(memory_format=torch.contiguous_format)),
+            (example,),
+            str(path),
+            input_names=["window"],
+            output_names=["answer"],
+            dynamic_axes=free,
+            opset_version=OPSET,
+            dynamo=False,
+        )
+
+
+def export_int8(fp32: Path, path: Path, windows: Iterable[NDArray[np.uint8]]) -> None:
+    """Quantise an ONNX file to 8 bits after training (NNCF), calibrated on (H, W, 3) uint8 windows."""
+    import nncf
+    import onnx
+
+    samples = [{"window": window[None]} for window in windows]
+    quantised = nncf.quantize(onnx.load(str(fp32)), nncf.Dataset(samples), subset_size=len(samples))
+    onnx.save(quantised, str(path))

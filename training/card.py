@@ -1,0 +1,137 @@
+"""What a training left -> the model card: its numbers, curves and reliability as a page with pictures.
+
+    python -m training.card DATA WORK DOCS
+
+Reads log.csv, recipe.json and scores.json of WORK; writes DOCS/model-card.md and DOCS/images. Words that no
+run can write (terms, failures seen by eye, what it must not be used for) are in `training/card.md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+from training import sets
+
+BLUE, ORANGE, GREY = "#0072B2", "#E69F00", "#777777"
+COLUMNS = {
+    "f1": "F1",
+    "p": "P",
+    "r": "R",
+    "f1_mask": "F1@.5",
+    "pq": "PQ",
+    "f1_til": "F1 til",
+    "til_called_pct": "called til, %",
+    "ece": "calibration error",
+}
+
+
+def curves(log: Path, out: Path) -> None:
+    """Losses and what was measured on held fields, against steps."""
+    with log.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    steps = [int(row["step"]) for row in rows]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
+    for name in ("nucleus", "centre", "offset", "lymphocyte"):
+        left.plot(steps, [float(row[name]) for row in rows], label=name)
+    left.set(xlabel="step", ylabel="loss on training crops", yscale="log")
+    left.legend(frameon=False)
+    for name in rows[0]:
+        if name.endswith((".f1", ".f1_til")) and name != "monusac.f1":
+            right.plot(steps, [float(row[name]) for row in rows], label=name, lw=1)
+    right.set(xlabel="step", ylabel="F1 on held fields", ylim=(0.4, 1))
+    right.legend(frameon=False, fontsize=6, ncol=2)
+    figure.savefig(out, dpi=110)
+    plt.close(figure)
+
+
+def reliability_picture(scores: dict[str, Any], out: Path) -> None:
+    """Share of lymphocytes against the probability said, a panel a set."""
+    shown = {name: row["reliability"] for name, row in scores.items() if len(row.get("reliability", [])) > 1}
+    figure, panels = plt.subplots(1, len(shown), figsize=(2.4 * len(shown), 2.6), layout="constrained")
+    for panel, (name, table) in zip(panels, shown.items(), strict=True):
+        said, true, number = zip(*table, strict=True)
+        panel.plot([0, 1], [0, 1], color=GREY, lw=1)
+        panel.scatter(said, true, s=[6 + 60 * n / max(number) for n in number], color=BLUE)
+        panel.set(title=name, xlabel="probability said", xlim=(0, 1), ylim=(0, 1))
+        panel.title.set_fontsize(8)
+    panels[0].set_ylabel("share that are lymphocytes")
+    figure.savefig(out, dpi=110)
+    plt.close(figure)
+
+
+def table(rows: dict[str, Any]) -> str:
+    """Scores as Markdown, a row a set."""
+    lines = ["| held fields of | fields | " + " | ".join(COLUMNS.values()) + " |"]
+    lines.append("|---|--:|" + "--:|" * len(COLUMNS))
+    for name, row in rows.items():
+        cells = [_number(row[key]) if key in row else "" for key in COLUMNS]
+        lines.append(f"| {name} | {row['fields']} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _number(value: float) -> str:
+    return f"{value:.1f}" if value > 1 else f"{value:.3f}".lstrip("0") or "0"
+
+
+def data_table(data: Path) -> str:
+    """Fields, patients and nuclei of every set, learned from and held."""
+    split = sets.load(data)
+    lines = [
+        "| set | fields learned from | patients | nuclei | of them lymphocytes | fields held | patients |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    held = dict(sets.by_set(split.held))
+    for name, fields in sets.by_set(split.train):
+        lymphocytes = sum(int((f.lymphocyte == 1).sum()) for f in fields)
+        other = held.get(name, [])
+        nuclei = sum(len(f.centres) for f in fields)
+        cells = [name, len(fields), _patients(fields), nuclei, lymphocytes, len(other), _patients(other)]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines)
+
+
+def _patients(fields: list[Any]) -> str:
+    named = {f.patient for f in fields if f.patient.startswith("TCGA")}
+    return str(len(named)) if named else "not told"
+
+
+def main() -> None:
+    """Parse, draw, write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("docs", type=Path)
+    chosen = parser.parse_args()
+    scores = json.loads((chosen.work / "scores.json").read_text())
+    recipe = json.loads((chosen.work / "recipe.json").read_text())
+    images = chosen.docs / "images"
+    images.mkdir(parents=True, exist_ok=True)
+    curves(chosen.work / "log.csv", images / "training-curves.png")
+    reliability_picture(scores["fp32"], images / "reliability.png")
+    words = Template((Path(__file__).parent / "card.md").read_text(encoding="utf-8"))
+    text = words.substitute(
+        data=data_table(chosen.data),
+        fp32=table(scores["fp32"]),
+        int8=table(scores["int8"]),
+        steps=recipe["steps"],
+        seed=recipe["seed"],
+        batch=recipe["batch"],
+        side=recipe["side"],
+    )
+    (chosen.docs / "model-card.md").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

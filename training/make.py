@@ -1,0 +1,90 @@
+"""Labelled sets -> the weights tme ships: one command, the same from the same seed.
+
+    python -m training.make DATA WORK [--steps N] [--everything]
+
+DATA holds ``he/`` and ``ihc/`` of the evaluation kit. WORK gets the log, a checkpoint a run goes on from,
+and the mean network's weights. Export, calibration and the model card are `training.publish`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+
+from tme.cells.instances import Decoding
+from tme.learn.field import Field
+from tme.learn.fit import Recipe, State, described, fit, start
+from tme.learn.network import BLOCKS, WIDTHS, NucleusNet
+from tme.learn.score import ask, detection, lymphocytes, match
+from training import sets, synthetic
+
+SHARES = {
+    "monuseg": 0.25,
+    "crchistophenotypes": 0.21,
+    "monusac": 0.16,
+    "pannuke_samples": 0.07,
+    "tcga_lgg": 0.07,
+    "dsb2018_purple": 0.06,
+    "synthetic_he": 0.10,
+    "synthetic_ihc": 0.03,
+    "ki67_points": 0.03,
+    "deepliif": 0.02,
+}
+
+
+def watch(held: list[Field]) -> Callable[[State], Mapping[str, float]]:
+    """A look at the held fields, per set, for the log."""
+
+    def look(state: State) -> Mapping[str, float]:
+        row: dict[str, float] = {}
+        for name, fields in sets.by_set(held):
+            matched = [match(answered, Decoding()) for answered in ask(state.mean, fields)]
+            row |= {
+                f"{name}.{key}": value
+                for key, value in detection(matched).items()
+                if key in {"f1", "r", "pq"}
+            }
+            if name in {"monusac", "crchistophenotypes"}:
+                row |= {f"{name}.{key}": value for key, value in lymphocytes(matched, 0.0).items()}
+        return row
+
+    return look
+
+
+def main() -> None:
+    """Parse, train, save."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--steps", type=int, default=Recipe.steps)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--every", type=int, default=250)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--widths", type=int, nargs=4, default=WIDTHS)
+    parser.add_argument("--blocks", type=int, nargs=3, default=BLOCKS)
+    parser.add_argument("--everything", action="store_true", help="learn from the held fields too")
+    chosen = parser.parse_args()
+    chosen.work.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(chosen.threads)
+    torch.manual_seed(chosen.seed)
+    split = sets.load(chosen.data)
+    fields = split.train + (split.held if chosen.everything else []) + list(synthetic.fields())
+    recipe = Recipe(steps=chosen.steps, shares=SHARES, seed=chosen.seed)
+    network = NucleusNet(chosen.widths, chosen.blocks).to(memory_format=torch.channels_last)
+    state = start(network, recipe)
+    checkpoint = chosen.work / "checkpoint.pt"
+    if checkpoint.exists():
+        state.restore(checkpoint)
+    (chosen.work / "recipe.json").write_text(json.dumps(described(recipe), indent=1))
+    fit(state, fields, recipe, chosen.work / "log.csv", checkpoint, chosen.every, watch(split.held))
+    torch.save(state.mean.state_dict(), chosen.work / "weights.pt")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""Trained weights -> what tme ships: ONNX files, how they are read, and the numbers of the model card.
+
+    python -m training.publish DATA WORK OUT [--model tmenet-1]
+
+WORK holds what `training.make` left. Thresholds and the curve of probability are chosen on the held
+fields; the precision that ships is judged on the same fields, run by the runtime tme uses.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tme.cells.engines._description import Calibration, Description, Reading, WeightsFile
+from tme.cells.engines._runtime import Network, open_network
+from tme.cells.instances import Decoding
+from tme.learn.augment import plain_crop
+from tme.learn.calibrate import (
+    Called,
+    called,
+    expected_error,
+    fit_platt,
+    mean_over_sets,
+    reliability,
+    search_decoding,
+)
+from tme.learn.export import export_fp32, export_int8
+from tme.learn.field import Field
+from tme.learn.network import WORK_MPP, NucleusNet
+from tme.learn.score import Answered, detection, lymphocytes, match
+from tme.safety import file_sha256
+from training import sets, synthetic
+from training.domain import training_domain
+
+CALIBRATION_WINDOWS = 96
+SIDE = 512
+# Where lymphocytes are told from other nuclei by hand; glioma counts as "none", with less weight.
+CLASSED = ("crchistophenotypes", "monusac", "pannuke_samples", "synthetic_he", "tcga_lgg")
+HE_SETS = ("crchistophenotypes", "monusac", "monuseg", "pannuke_samples", "tcga_lgg")
+LICENCE = "code Apache-2.0; learned partly from fields under CC BY-NC-SA 4.0: see the model card"
+DATA = "MoNuSeg, MoNuSAC, CRCHistoPhenotypes, PanNuke samples, TCGA-LGG, DSB2018, Ki-67, DeepLIIF, rendered"
+
+
+def ask_with(network: Network, fields: Iterable[Field]) -> list[Answered]:
+    """Answers of an ONNX network on whole fields, as tme would get them."""
+    out = []
+    for field in fields:
+        crop = plain_crop(field)
+        out.append(Answered(field, crop, network(crop.rgb)))
+    return out
+
+
+def windows(fields: Sequence[Field], count: int) -> list[NDArray[np.uint8]]:
+    """Windows for the calibration of int8, the same number from every set, at the working resolution."""
+    groups = [list(group) for _, group in sets.by_set(list(fields))]
+    rng = np.random.default_rng(0)
+    chosen = []
+    for k in range(count):
+        group = groups[k % len(groups)]
+        rgb = plain_crop(group[int(rng.integers(len(group)))]).rgb[:SIDE, :SIDE]
+        chosen.append(np.ascontiguousarray(rgb))
+    return chosen
+
+
+def calibrated(rows: Sequence[Called]) -> tuple[float, float]:
+    """One curve for all sets, each with the same say."""
+    kept = [row for row in rows if row.dataset in CLASSED and len(row.logit)]
+    logit = np.concatenate([row.logit for row in kept])
+    truth = np.concatenate([row.truth for row in kept])
+    weight = np.concatenate([row.weight / row.weight.sum() for row in kept]) * 1000
+    return fit_platt(logit, truth, weight)
+
+
+def scores(answered: Sequence[Answered], rule: Decoding, slope: float, intercept: float) -> dict[str, Any]:
+    """Per set: detection, masks, lymphocytes at probability one half, reliability."""
+    table: dict[str, Any] = {}
+    least = -intercept / slope
+    for name in sorted({one.field.dataset for one in answered}):
+        matched = [match(one, rule) for one in answered if one.field.dataset == name]
+        row: dict[str, Any] = {"fields": len(matched), **detection(matched)}
+        rows = called(matched)
+        if name in CLASSED and rows and len(rows[0].logit):
+            probability = 1 / (1 + np.exp(-(slope * rows[0].logit + intercept)))
+            bins = reliability(probability, rows[0].truth, rows[0].weight)
+            row |= lymphocytes(matched, least)
+            row |= {"til_called_pct": 100 * float((probability >= 0.5).mean()), "ece": expected_error(bins)}
+            row["reliability"] = np.round(bins, 4).tolist()
+        table[name] = {
+            key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()
+        }
+    return table
+
+
+def main() -> None:
+    """Parse, choose, write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--model", default="tmenet-1")
+    parser.add_argument(
+        "--checkpoint", action="store_true", help="publish the checkpoint of a running training"
+    )
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    split = sets.load(chosen.data)
+    held = split.held + [
+        f for k, f in enumerate(synthetic.fields(synthetic.HELD_SEED, {"HE": 4})) if k % 2 == 0
+    ]
+    network = NucleusNet()
+    network.load_state_dict(_weights(chosen.work, chosen.checkpoint))
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    paths = {name: chosen.out / f"{chosen.model}-{name}.onnx" for name in ("fp32", "int8")}
+    export_fp32(network, paths["fp32"])
+    export_int8(paths["fp32"], paths["int8"], windows(split.train, CALIBRATION_WINDOWS))
+    answered = ask_with(open_network(paths["fp32"], "cpu")[0], held)
+    rule = search_decoding(answered, Decoding(), mean_over_sets)
+    slope, intercept = calibrated(called(match(one, rule) for one in answered))
+    description = Description(
+        model_id=chosen.model,
+        mpp=WORK_MPP,
+        files={name: WeightsFile(name=path.name, sha256=file_sha256(path)) for name, path in paths.items()},
+        reading=Reading(**vars(rule)),
+        calibration=Calibration(slope=round(slope, 4), intercept=round(intercept, 4)),
+        domain=training_domain([field for field in split.train if field.dataset in HE_SETS]),
+        licence=LICENCE,
+        data=DATA,
+    )
+    (chosen.out / f"{chosen.model}.json").write_text(description.model_dump_json(indent=1) + "\n")
+    table = {"fp32": scores(answered, rule, slope, intercept)}
+    table["int8"] = scores(ask_with(open_network(paths["int8"], "cpu")[0], held), rule, slope, intercept)
+    (chosen.work / "scores.json").write_text(json.dumps(table, indent=1))
+    for precision, rows in table.items():
+        for name, row in rows.items():
+            print(precision, name, {key: value for key, value in row.items() if key != "reliability"})
+
+
+def _weights(work: Path, checkpoint: bool) -> dict[str, Any]:
+    if checkpoint:
+        return torch.load(work / "checkpoint.pt", weights_only=True)["mean"]
+    return torch.load(work / "weights.pt", weights_only=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -29,7 +29,7 @@ SHARES = {
     "pannuke_samples": 0.07,
     "tcga_lgg": 0.07,
     "dsb2018_purple": 0.06,
-    "synthetic_he": 0.10,
+    "synthetic_he": 0.20,
     "synthetic_ihc": 0.03,
     "ki67_points": 0.03,
     "deepliif": 0.02,
@@ -68,6 +68,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--widths", type=int, nargs=4, default=WIDTHS)
     parser.add_argument("--blocks", type=int, nargs=3, default=BLOCKS)
+    parser.add_argument("--rate", type=float, default=Recipe.rate)
+    parser.add_argument("--start", type=Path, help="weights.pt of an earlier run to go on from")
     parser.add_argument("--everything", action="store_true", help="learn from the held fields too")
     chosen = parser.parse_args()
     chosen.work.mkdir(parents=True, exist_ok=True)
@@ -75,8 +77,10 @@ def main() -> None:
     torch.manual_seed(chosen.seed)
     split = sets.load(chosen.data)
     fields = split.train + (split.held if chosen.everything else []) + list(synthetic.fields())
-    recipe = Recipe(steps=chosen.steps, shares=SHARES, seed=chosen.seed)
+    recipe = Recipe(steps=chosen.steps, rate=chosen.rate, shares=SHARES, seed=chosen.seed)
     network = NucleusNet(chosen.widths, chosen.blocks).to(memory_format=torch.channels_last)
+    if chosen.start is not None:
+        network.load_state_dict(torch.load(chosen.start, weights_only=True))
     state = start(network, recipe)
     checkpoint = chosen.work / "checkpoint.pt"
     if checkpoint.exists():

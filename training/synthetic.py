@@ -16,7 +16,7 @@ SIDE = 512
 FIRST_SEED = 910_000
 """Far from every seed a test or a demo uses."""
 HELD_SEED = 920_000
-COUNTS = {"HE": 20, "CD8": 8, "CD31": 6}
+COUNTS = {"HE": 40, "CD8": 10, "CD31": 6}
 SIXTEENTHS = 4
 
 

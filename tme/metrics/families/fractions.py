@@ -11,9 +11,9 @@ from tme.metrics.types import ColumnSpec, Estimate
 from tme.units import um2_to_mm2
 
 OVERCOUNT = (
-    "On immunohistochemistry the watershed engine takes grey, textured stroma for unstained nuclei; on"
+    "On immunohistochemistry cells.engine: watershed takes grey, textured stroma for unstained nuclei; on"
     " rendered slides it finds up to two and a half times as many as there are, and the share is too low."
-    " Densities are not touched by this."
+    " The default engine does not, but misses some pale ones. Densities are not touched by this."
 )
 
 COLUMNS = (

@@ -20,19 +20,21 @@ pytestmark = [pytest.mark.slow, pytest.mark.shared]
 MPP = 0.499
 
 
-def to_dicom(source: Path, folder: Path) -> Path:
-    """Frame-for-frame conversion: the JPEG tiles are copied, not decoded."""
+def to_dicom(source: Path, folder: Path) -> Path | None:
+    """Frame-for-frame conversion: the JPEG tiles are copied, not decoded; None without libturbojpeg."""
     try:
         from wsidicomizer import WsiDicomizer
-    except (ImportError, OSError, RuntimeError) as error:
-        pytest.skip(f"wsidicomizer cannot run here ({error}); it needs libturbojpeg")
-    WsiDicomizer.convert(
-        str(source),
-        output_path=str(folder),
-        include_label=False,
-        include_overview=False,
-        include_thumbnail=False,
-    )
+
+        WsiDicomizer.convert(
+            str(source),
+            output_path=str(folder),
+            include_label=False,
+            include_overview=False,
+            include_thumbnail=False,
+        )
+    except (ImportError, FileNotFoundError, RuntimeError):
+        # What the converter raises where the library it loads is not installed.
+        return None
     return folder
 
 
@@ -80,7 +82,8 @@ def run(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     Image.fromarray(pixels).save(folder / "field.png", compress_level=1)
     variants = {"svs": "svs.svs", "ome": "ome.ome.tif", "plain": "plain.tif", "png": "field.png"}
     variants["zarr"] = to_zarr(pixels, folder / "ngff.zarr").name
-    variants["dicom"] = to_dicom(source, folder / "dicom").name
+    if to_dicom(source, folder / "dicom"):
+        variants["dicom"] = "dicom"
     variants["pyramid"] = to_pyramid(pixels, folder / "pyramid.tif").name
     with (folder / "cohort.csv").open("w", newline="") as stream:
         sheet = csv.writer(stream)
@@ -100,6 +103,8 @@ def digest(run: Path, slide: str, file: str = "cells.parquet") -> str:
 
 @pytest.mark.parametrize("name", ["ome", "plain", "png", "zarr", "dicom"])
 def test_the_same_pixels_give_the_same_cells(run: Path, name: str) -> None:
+    if name == "dicom" and not (run / "slides" / name).exists():
+        pytest.skip("wsidicomizer needs libturbojpeg, which is not installed")
     assert digest(run, name) == digest(run, "svs")
 
 

@@ -89,6 +89,11 @@ def right_size(
     return keep
 
 
+def of_right_size(labels: NDArray[np.int32], settings: CellSettings, mpp: float) -> NDArray[np.int32]:
+    """The labels of an allowed area as 1..n without gaps, all else 0."""
+    return renumbered(labels, right_size(np.bincount(labels.ravel()).astype(np.float64), settings, mpp))
+
+
 def renumbered(labels: NDArray[np.int32], keep: NDArray[np.bool_]) -> NDArray[np.int32]:
     """The kept labels as 1..n without gaps, all else 0."""
     return np.where(keep, np.cumsum(keep), 0).astype(np.int32)[labels]

@@ -11,7 +11,7 @@ import numpy as np
 
 from tme.cells.engines._parting import Labels, cleaned, parted
 from tme.cells.engines._tuning import BROWN, BROWN_OVER_THRESHOLD, LEAST_BROWN_OD
-from tme.cells.nuclei import renumbered, right_size
+from tme.cells.nuclei import of_right_size
 from tme.config import CellSettings
 from tme.stains.deconvolve import FloatImage
 from tme.stains.nuclear import SMOOTH_UM
@@ -38,5 +38,4 @@ def brown_cells(density: FloatImage, profile: StainProfile, settings: CellSettin
     dab = np.asarray(cv2.GaussianBlur(dab, (0, 0), um_to_px(SMOOTH_UM, mpp)), np.float32)
     mask = cleaned((dab > least).astype(np.uint8), BROWN, mpp)
     labels = parted(mask, np.minimum(dab, np.float32(1.0)), BROWN, mpp)
-    area = np.bincount(labels.ravel()).astype(np.float64)
-    return renumbered(labels, right_size(area, settings, mpp))
+    return of_right_size(labels, settings, mpp)

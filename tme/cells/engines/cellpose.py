@@ -18,7 +18,7 @@ from tme.cells.engines._levels import DARK, joint_image
 from tme.cells.engines._optional import Extra
 from tme.cells.engines._torch import out_of_gpu_memory
 from tme.cells.engines._weights import pinned_weights
-from tme.cells.nuclei import renumbered, right_size
+from tme.cells.nuclei import of_right_size
 from tme.cells.types import Detections
 from tme.config import CellSettings
 from tme.slide.types import RGB
@@ -77,8 +77,7 @@ class CellposeEngine:
         except self.network.out_of_memory as error:
             raise out_of_gpu_memory(error) from error
         labels = np.asarray(masks, np.int32).reshape(rgb.shape[:2])
-        area = np.bincount(labels.ravel()).astype(np.float64)
-        return Detections(renumbered(labels, right_size(area, self.settings, mpp)))
+        return Detections(of_right_size(labels, self.settings, mpp))
 
     def _input(
         self, rgb: RGB, mpp: float, profile: StainProfile

@@ -7,14 +7,12 @@ that is checked before anything reads it.
 
 from __future__ import annotations
 
-import numpy as np
-
 from tme.cells.engines import SEGMENTERS
 from tme.cells.engines._levels import JOINT_COUNTERSTAIN_OD, joint_image
 from tme.cells.engines._optional import Extra
 from tme.cells.engines._stardist_network import Network, load_network
 from tme.cells.engines._weights import pinned_weights
-from tme.cells.nuclei import renumbered, right_size
+from tme.cells.nuclei import of_right_size
 from tme.cells.types import Detections
 from tme.config import CellSettings
 from tme.errors import EngineError
@@ -58,8 +56,7 @@ class StardistEngine:
             show_tile_progress=False,
             predict_kwargs={"verbose": 0},
         )
-        area = np.bincount(labels.ravel()).astype(np.float64)
-        return Detections(renumbered(labels, right_size(area, self.settings, mpp)))
+        return Detections(of_right_size(labels, self.settings, mpp))
 
 
 class StardistSegmenter:

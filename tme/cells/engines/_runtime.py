@@ -36,7 +36,7 @@ def open_network(path: Path, device: str) -> tuple[Network, str]:
     Raises
     ------
     EngineError
-        If a GPU is asked for and there is none, or neither runtime is installed.
+        If a GPU is asked for and there is none.
     """
     if device != "cpu" and _cuda():
         return _OnnxRuntime(path, ["CUDAExecutionProvider", "CPUExecutionProvider"]), "onnxruntime-cuda"

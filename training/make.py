@@ -25,13 +25,13 @@ from training import sets, synthetic
 SHARES = {
     "monuseg": 0.25,
     "crchistophenotypes": 0.21,
-    "monusac": 0.16,
+    "monusac": 0.13,
     "pannuke_samples": 0.07,
-    "tcga_lgg": 0.07,
-    "dsb2018_purple": 0.06,
+    "tcga_lgg": 0.06,
+    "dsb2018_purple": 0.05,
     "synthetic_he": 0.20,
-    "synthetic_ihc": 0.03,
-    "ki67_points": 0.03,
+    "synthetic_ihc": 0.05,
+    "ki67_points": 0.04,
     "deepliif": 0.02,
 }
 

@@ -41,6 +41,7 @@ from training.domain import training_domain
 
 CALIBRATION_WINDOWS = 96
 SIDE = 512
+HELD_COUNTS = {"HE": 12}
 # Where lymphocytes are told from other nuclei by hand; glioma counts as "none", with less weight.
 CLASSED = ("crchistophenotypes", "monusac", "pannuke_samples", "synthetic_he", "tcga_lgg")
 HE_SETS = ("crchistophenotypes", "monusac", "monuseg", "pannuke_samples", "tcga_lgg")
@@ -113,9 +114,7 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     split = sets.load(chosen.data)
-    held = split.held + [
-        f for k, f in enumerate(synthetic.fields(synthetic.HELD_SEED, {"HE": 4})) if k % 2 == 0
-    ]
+    held = split.held + list(synthetic.fields(synthetic.HELD_SEED, HELD_COUNTS))
     network = NucleusNet()
     network.load_state_dict(_weights(chosen.work, chosen.checkpoint))
     chosen.out.mkdir(parents=True, exist_ok=True)

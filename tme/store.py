@@ -263,11 +263,11 @@ def _open_lock(path: Path) -> int:
 
 
 @contextlib.contextmanager
-def run_lock(folder: Path) -> Iterator[None]:
+def run_lock(folder: Path) -> Iterator[int]:
     """Hold a results folder for one run; the operating system frees it when the process dies.
 
-    The descriptor is inheritable: a worker that outlives its parent keeps the folder locked until
-    it is gone, so that no new run writes beside it.
+    Yields the lock's descriptor. A process that is given it (``pass_fds``) holds the folder too, for as
+    long as it lives: a Snakemake that outlives `tme run` must not find a second one beside it.
 
     Raises
     ------
@@ -291,12 +291,16 @@ def run_lock(folder: Path) -> Iterator[None]:
                 why=f"held by {holder}",
                 fix="wait for it to end, or choose another --output",
             ) from error
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"process {os.getpid()}\n".encode(), 0)
-        os.set_inheritable(handle, True)
-        yield
+        name_holder(handle, os.getpid())
+        yield handle
     finally:
         os.close(handle)
+
+
+def name_holder(lock: int, *processes: int) -> None:
+    """Write down whose lock it is, for the message of whoever finds it taken."""
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, " and ".join(f"process {process}" for process in processes).encode(), 0)
 
 
 @contextlib.contextmanager

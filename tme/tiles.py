@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tme.geometry import Box, grid
 from tme.tissue.types import TissueMask
@@ -26,7 +27,7 @@ class Window:
     core : Box
         Half-open; an object belongs to the window whose core holds its centroid.
     outer : Box
-        Core plus halo on all sides; may reach outside the slide, where pixels are white.
+        What the engine sees: the core, or the part of it that holds tissue, with the halo on all sides.
     """
 
     core: Box
@@ -38,6 +39,8 @@ Task: TypeAlias = tuple[Window, ...]
 Runner: TypeAlias = Callable[[Callable[[Task], Part], Sequence[Task]], Iterator[Part]]
 """``runner(function, tasks)``: the results in the order of the tasks, one by one, whoever computes them."""
 DEFAULT_TASK_PX = 2048
+STEP_PX = 64
+"""Windows cut to their tissue begin at a multiple of this: a multiple of every network's stride."""
 
 
 def one_by_one(function: Callable[[Task], Part], tasks: Sequence[Task]) -> Iterator[Part]:
@@ -75,7 +78,14 @@ class TileGrid:
         return [tuple(groups[key]) for key in sorted(groups)]
 
 
-def make_grid(tissue: TissueMask, size: tuple[int, int], mpp: float, core_px: int, halo_px: int) -> TileGrid:
+def make_grid(
+    tissue: TissueMask,
+    size: tuple[int, int],
+    mpp: float,
+    core_px: int,
+    halo_px: int,
+    fixed: bool = True,
+) -> TileGrid:
     """Windows whose core touches tissue.
 
     Parameters
@@ -87,18 +97,33 @@ def make_grid(tissue: TissueMask, size: tuple[int, int], mpp: float, core_px: in
         Working µm/px.
     core_px, halo_px : int
         Side of a core and width of the halo, px.
+    fixed : bool
+        All outer boxes have one size and may reach outside the slide, where pixels are white. Else they
+        are cut to the tissue in their core, in steps of `STEP_PX` from the core's corner, and to the
+        slide: a thin biopsy touches many windows and fills none.
     """
     width, height = size
-    summed = np.zeros((tissue.shape[0] + 1, tissue.shape[1] + 1), np.int64)
-    summed[1:, 1:] = np.cumsum(np.cumsum(tissue.tissue, axis=0, dtype=np.int64), axis=1)
     scale = mpp / tissue.mpp
     windows = []
     for core in grid(width, height, core_px):
         y0, x0 = int(core.y0 * scale), int(core.x0 * scale)
-        y1 = min(int(np.ceil(core.y1 * scale)), tissue.shape[0])
-        x1 = min(int(np.ceil(core.x1 * scale)), tissue.shape[1])
-        if summed[y1, x1] - summed[y0, x1] - summed[y1, x0] + summed[y0, x0] > 0:
-            # Outer boxes all have one size, also at the slide's edge: engines see a fixed window.
-            full = Box(core.y0, core.x0, core.y0 + core_px, core.x0 + core_px)
-            windows.append(Window(core, full.grow(halo_px)))
+        y1, x1 = int(np.ceil(core.y1 * scale)), int(np.ceil(core.x1 * scale))
+        part = tissue.tissue[y0:y1, x0:x1]
+        if not part.any():
+            continue
+        outer = Box(core.y0, core.x0, core.y0 + core_px, core.x0 + core_px).grow(halo_px)
+        if not fixed:
+            down, across = (_reach(np.asarray(part.any(axis)), scale, core_px) for axis in (1, 0))
+            held = Box(core.y0 + down[0], core.x0 + across[0], core.y0 + down[1], core.x0 + across[1])
+            outer = held.grow(halo_px).clip(width, height)
+        windows.append(Window(core, outer))
     return TileGrid(mpp, core_px, halo_px, tuple(windows))
+
+
+def _reach(holds: NDArray[np.bool_], scale: float, core_px: int) -> tuple[int, int]:
+    """First and last working pixel, in steps, of a core of which some rows of the mask hold tissue."""
+    index = np.flatnonzero(holds)
+    # A mask's pixel begins before the core's corner by less than itself.
+    first, last = (index[0] - 1) / scale, (index[-1] + 1) / scale
+    low = max(0, int(first // STEP_PX) * STEP_PX)
+    return low, min(core_px, -(int(-last // STEP_PX)) * STEP_PX)

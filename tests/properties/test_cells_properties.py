@@ -54,7 +54,7 @@ def cells(rgb: RGB, stain: str) -> pa.Table:
 def windowed(rgb: RGB, stain: str, core_px: int, halo_px: int, task_px: int) -> pa.Table:
     """The stage with windows of another size."""
     slide = ArraySlide(rgb, MPP)
-    grid = make_grid(all_tissue(slide), slide.info.size_at(MPP), MPP, core_px, halo_px)
+    grid = make_grid(all_tissue(slide), slide.info.size_at(MPP), MPP, core_px, halo_px, False)
     engine = load_engine(SETTINGS)
     tables = [
         segment_task(

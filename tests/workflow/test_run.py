@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.workflow.conftest import hashes, snakemake, tme
+from tme.errors import BusyError
+from tme.store import check_no_orphans, run_lock
 
 pytestmark = pytest.mark.slow
 
@@ -138,9 +140,24 @@ def test_a_killed_run_goes_on_and_ends_the_same(
         _kill_tree(process.pid)
     process.kill()
     process.wait()
-    # Jobs that outlive their parent hold the folder until they end.
-    _wait_for(lambda: tme("run", small_cohort / "cohort.csv", "-o", results).returncode == 0, 240)
+    if not whole_group:
+        # Snakemake outlives its parent and works on; until it ends, nobody else may.
+        refused = tme("run", small_cohort / "cohort.csv", "-o", results)
+        assert refused.returncode == 4
+        assert f"process {process.pid} and process" in refused.stdout + refused.stderr
+    _wait_for(lambda: _is_free(results), 400)
+    done = tme("run", small_cohort / "cohort.csv", "-o", results)
+    assert done.returncode == 0, done.stdout + done.stderr
     assert hashes(results) == hashes(clean_run)
+
+
+def _is_free(results: Path) -> bool:
+    try:
+        with run_lock(results):
+            check_no_orphans(results)
+    except BusyError:
+        return False
+    return True
 
 
 def _wait_for(condition: object, seconds: float) -> None:
@@ -220,8 +237,6 @@ def test_hostile_text_is_only_text(small_cohort: Path, tmp_path: Path) -> None:
 
 
 def test_two_runs_in_one_folder_do_not_mix(clean_run: Path, small_cohort: Path) -> None:
-    from tme.store import run_lock
-
     with run_lock(clean_run):
         done = tme("run", small_cohort / "cohort.csv", "-o", clean_run)
     assert done.returncode == 4

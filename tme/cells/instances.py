@@ -13,10 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tme.cells.nearest import nearest_within
+
 OFFSET_PX = 8.0
 """Arrows are answered in units of this many pixels."""
 Plane = NDArray[np.float32]
-Places = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def peaks(logit: Plane, rule: Decoding) -> tuple[NDArray[np.int64], NDArray[np.i
     side = 2 * rule.apart_px + 1
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     top = (smooth >= cv2.dilate(smooth, disc)) & (smooth > _logit(rule.centre))
-    rows, columns = np.nonzero(top)
+    rows, columns = np.divmod(np.flatnonzero(top), top.shape[1])
     if len(rows):
         plateau = cv2.connectedComponents(top.astype(np.uint8), connectivity=8)[1]
         _, first = np.unique(plateau[rows, columns], return_index=True)
@@ -117,26 +118,29 @@ def without_pinches(labels: NDArray[np.int32]) -> NDArray[np.int32]:
     An outline that meets itself in a point is no valid polygon, and mending polygons costs more than
     finding them.
     """
-    out = labels.copy()
+    padded = np.pad(labels, 1)
+    flat, width = padded.ravel(), padded.shape[1]
     for _ in range(2):
-        a, b, c, d = out[:-1, :-1], out[:-1, 1:], out[1:, :-1], out[1:, 1:]
-        falling = (a == d) & (a > 0) & (b != a) & (c != a)
-        rising = (b == c) & (b > 0) & (a != b) & (d != b)
-        if not (falling.any() or rising.any()):
+        here = np.flatnonzero(flat != 0)
+        here = here[flat[here + 1] != flat[here]]
+        own = flat[here]
+        falling = here[(flat[here + width + 1] == own) & (flat[here + width] != own)]
+        rising = here[(flat[here - width + 1] == own) & (flat[here - width] != own)]
+        if not len(falling) + len(rising):
             break
-        row, column = np.nonzero(falling)
-        _fill(out, (row, column + 1), (row + 1, column), out[row, column])
-        row, column = np.nonzero(rising)
-        _fill(out, (row, column), (row + 1, column + 1), out[row, column + 1])
-    return out
+        _fill(flat, falling + 1, falling + width, flat[falling])
+        _fill(flat, rising - width, rising + 1, flat[rising])
+    return np.ascontiguousarray(padded[1:-1, 1:-1])
 
 
-def _fill(labels: NDArray[np.int32], first: Places, second: Places, values: NDArray[np.int32]) -> None:
+def _fill(
+    flat: NDArray[np.int32], first: NDArray[np.int64], second: NDArray[np.int64], values: NDArray[np.int32]
+) -> None:
     """Give the first place the label if it is background, else the second if that is."""
-    free = labels[first] == 0
-    labels[first[0][free], first[1][free]] = values[free]
-    free = ~free & (labels[second] == 0)
-    labels[second[0][free], second[1][free]] = values[free]
+    free = flat[first] == 0
+    flat[first[free]] = values[free]
+    free = ~free & (flat[second] == 0)
+    flat[second[free]] = values[free]
 
 
 def _owners(
@@ -148,17 +152,12 @@ def _owners(
     rule: Decoding,
 ) -> NDArray[np.int32]:
     """1-based centre of every nucleus pixel, 0 where its arrow ends near none."""
-    dots = np.ones(shape, np.uint8)
-    dots[rows, columns] = 0
-    distance, area = cv2.distanceTransformWithLabels(
-        dots, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    centre_of = np.zeros(int(area.max()) + 1, np.int32)
-    centre_of[area[rows, columns]] = np.arange(1, len(rows) + 1, dtype=np.int32)
+    numbers = np.arange(1, len(rows) + 1, dtype=np.int32)
+    centre_of = nearest_within(shape, rows, columns, numbers, rule.reach_px)
     row, column = np.divmod(inside, shape[1])
     end_x = np.clip((column + np.rint(arrows[0] * OFFSET_PX)).astype(np.int64), 0, shape[1] - 1)
     end_y = np.clip((row + np.rint(arrows[1] * OFFSET_PX)).astype(np.int64), 0, shape[0] - 1)
-    return np.where(distance[end_y, end_x] <= rule.reach_px, centre_of[area[end_y, end_x]], 0)
+    return np.asarray(centre_of.plane[end_y, end_x], np.int32)
 
 
 def _smoothed(logit: Plane, rule: Decoding) -> Plane:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from tme.cells.nearest import nearest_within
 from tme.cells.outline import Outlines
 from tme.units import px_to_um2, um_to_px
 
@@ -72,7 +72,7 @@ def measure(
     centre = shapely.centroid(polygons)
     area = shapely.area(polygons)
     hull = shapely.area(shapely.convex_hull(polygons))
-    inside = np.flatnonzero(labels)
+    inside = np.flatnonzero(labels != 0)
     owner = labels.ravel()[inside]
     first, second = density[..., 0].ravel(), density[..., 1].ravel()
     count = int(owner.max()) + 1 if len(owner) else 1
@@ -106,17 +106,16 @@ def _mean(
 
 def ring(labels: NDArray[np.int32], width_px: float) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """Flat indices of background pixels within ``width_px`` of a label, and the label nearest to each."""
-    flat = labels.ravel()
-    if not flat.any():
-        return np.zeros(0, np.int64), np.zeros(0, np.int32)
-    distance, nearest = cv2.distanceTransformWithLabels(
-        (labels == 0).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    zero = np.flatnonzero(flat)
-    owner_of = np.zeros(int(nearest.max()) + 1, np.int32)
-    owner_of[nearest.ravel()[zero]] = flat[zero]
-    pixel = np.flatnonzero((distance.ravel() <= width_px) & (flat == 0))
-    return pixel, owner_of[nearest.ravel()[pixel]]
+    padded = np.pad(labels, 1)
+    flat, width = padded.ravel(), padded.shape[1]
+    edge = np.flatnonzero(flat != 0)
+    sides = [flat[edge + step] == 0 for step in (-width, -1, 1, width)]
+    # What is nearest to a pixel of the background touches the background.
+    edge = edge[np.logical_or.reduce(sides)]
+    rows, columns = np.divmod(edge, width)
+    nearest = nearest_within(labels.shape, rows - 1, columns - 1, flat[edge], width_px).plane
+    pixel = np.flatnonzero((nearest != 0) & (labels == 0))
+    return pixel, nearest.ravel()[pixel]
 
 
 def eccentricity(polygons: NDArray[np.object_]) -> Values:

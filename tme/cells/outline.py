@@ -58,7 +58,7 @@ def _edges(padded: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int
     """Flat pixel index and side (0-3) of every edge with a label on its inner side."""
     flat = padded.ravel()
     width = padded.shape[1]
-    inside = np.flatnonzero(flat)
+    inside = np.flatnonzero(flat != 0)
     pixels, sides = [], []
     for side, (dx, dy) in enumerate(OUTER):
         edge = inside[flat[inside + dy * width + dx] != flat[inside]]

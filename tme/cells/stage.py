@@ -28,7 +28,6 @@ from tme.cells.stitch import SAME_CELL_UM, TASK_SCHEMA, merged_slices, pack
 from tme.cells.types import Cells
 from tme.cells.waiting import WaitingTables
 from tme.config import CellSettings
-from tme.geometry import Box
 from tme.slide.types import RGB, Read, Slide, SlideInfo
 from tme.stains import STAINS
 from tme.stains.deconvolve import stain_od
@@ -96,7 +95,14 @@ def cell_slices(
     """
     segmenter = SEGMENTERS.get(settings.engine)
     mpp = working_mpp(slide.info, settings)
-    tiles = make_grid(tissue, slide.info.size_at(mpp), mpp, segmenter.core_px, segmenter.halo_px)
+    tiles = make_grid(
+        tissue,
+        slide.info.size_at(mpp),
+        mpp,
+        segmenter.core_px,
+        segmenter.halo_px,
+        segmenter.fixed_window,
+    )
     function = partial(
         run_task,
         read=slide.read,
@@ -173,38 +179,37 @@ def segment_task(
     pa.Table
         `tme.cells.stitch.TASK_SCHEMA`.
     """
-    fixed = SEGMENTERS.get(settings.engine).fixed_window
-    size = info.size_at(mpp)
     tables = [
-        _segment_window(pixels, outer, window, engine, info, mpp, profile, stain)
-        for window, outer, pixels in _windows(windows, read, size, mpp, fixed)
+        _segment_window(pixels, window, engine, info, mpp, profile, stain)
+        for window, pixels in _windows(windows, read, mpp)
     ]
     return pa.concat_tables(tables) if tables else TASK_SCHEMA.empty_table()
 
 
-def _windows(windows: tuple[Window, ...], read: Read, size: tuple[int, int], mpp: float, fixed: bool) -> Any:
-    """(window, box, pixels); neighbours in a row are read as one strip, which saves decoding twice."""
+def _windows(windows: tuple[Window, ...], read: Read, mpp: float) -> Iterator[tuple[Window, RGB]]:
+    """Windows with their pixels; neighbours in a row are read as one strip, which saves decoding twice."""
     for _, row in groupby(windows, key=lambda window: window.core.y0):
         strip: list[Window] = []
         for window in row:
-            if strip and window.core.x0 != strip[-1].core.x1:
-                yield from _strip(strip, read, size, mpp, fixed)
+            if strip and window.outer.x0 > strip[-1].outer.x1:
+                yield from _strip(strip, read, mpp)
                 strip = []
             strip.append(window)
-        yield from _strip(strip, read, size, mpp, fixed)
+        yield from _strip(strip, read, mpp)
 
 
-def _strip(strip: list[Window], read: Read, size: tuple[int, int], mpp: float, fixed: bool) -> Any:
-    boxes = [window.outer if fixed else window.outer.clip(*size) for window in strip]
-    whole = Box(boxes[0].y0, boxes[0].x0, boxes[0].y1, boxes[-1].x1)
-    pixels = read(whole.x0, whole.y0, whole.width, whole.height, mpp)
-    for window, box in zip(strip, boxes, strict=True):
-        yield window, box, np.ascontiguousarray(pixels[:, box.x0 - whole.x0 : box.x1 - whole.x0])
+def _strip(strip: list[Window], read: Read, mpp: float) -> Iterator[tuple[Window, RGB]]:
+    y0, x0 = min(window.outer.y0 for window in strip), strip[0].outer.x0
+    y1, x1 = max(window.outer.y1 for window in strip), strip[-1].outer.x1
+    pixels = read(x0, y0, x1 - x0, y1 - y0, mpp)
+    for window in strip:
+        box = window.outer
+        part = pixels[box.y0 - y0 : box.y1 - y0, box.x0 - x0 : box.x1 - x0]
+        yield window, np.ascontiguousarray(part)
 
 
 def _segment_window(
     pixels: RGB,
-    outer: Box,
     window: Window,
     engine: Engine,
     info: SlideInfo,
@@ -219,22 +224,21 @@ def _segment_window(
     measures = measure(found.labels, stain_od(pixels, profile), outlines, mpp)
     til_prob = None if found.til_prob is None else found.til_prob[outlines.labels - 1]
     calls = classify(measures, stain, profile, til_prob)
-    return _table(measures, calls, outlines.polygons, outer, window, info, mpp, stain)
+    return _table(measures, calls, outlines.polygons, window, info, mpp, stain)
 
 
 def _table(
     measures: Measures,
     calls: Calls,
     polygons: NDArray[np.object_],
-    outer: Box,
     window: Window,
     info: SlideInfo,
     mpp: float,
     stain: Stain,
 ) -> pa.Table:
+    core, outer = window.core, window.outer
     x, y = measures.x + outer.x0, measures.y + outer.y0
     margin = um_to_px(SAME_CELL_UM, mpp)
-    core = window.core
     # Distance to the core's border: positive inside.
     depth = np.minimum(np.minimum(x - core.x0, core.x1 - x), np.minimum(y - core.y0, core.y1 - y))
     in_core = (x >= core.x0) & (x < core.x1) & (y >= core.y0) & (y < core.y1)

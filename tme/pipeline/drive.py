@@ -18,7 +18,7 @@ from tme.pipeline.inputs import check_engine
 from tme.pipeline.outcome import Outcome, load_outcome
 from tme.pipeline.resources import resource
 from tme.pipeline.workflow import DRIVEN, Run, discard_stale, open_workflow
-from tme.store import check_no_orphans, read_json, run_lock
+from tme.store import check_no_orphans, name_holder, read_json, run_lock
 
 POLL_SECONDS = 0.5
 STOP_FILE = "stopped.json"
@@ -70,7 +70,7 @@ def drive(request: RunRequest, say: Say) -> int:
     """
     run = open_run(request)
     _own_folder(Path(run.output))
-    with run_lock(Path(run.output)):
+    with run_lock(Path(run.output)) as lock:
         check_no_orphans(Path(run.output))
         discard_stale(run)
         for note in run.cohort.notes:
@@ -80,7 +80,7 @@ def drive(request: RunRequest, say: Say) -> int:
         say(f"{total} slides: {total - len(pending)} cached, {len(pending)} to do")
         stopped = Path(run.output) / "logs" / STOP_FILE
         stopped.unlink(missing_ok=True)
-        code = _snakemake(run, request, say)
+        code = _snakemake(run, request, say, lock)
         if code in (130, 143):
             return code
         if stopped.is_file():
@@ -142,7 +142,7 @@ def _command(run: Run, request: RunRequest) -> list[str]:
     ]  # fmt: skip
 
 
-def _snakemake(run: Run, request: RunRequest, say: Say) -> int:
+def _snakemake(run: Run, request: RunRequest, say: Say, lock: int) -> int:
     logs = Path(run.output) / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     (Path(run.output) / ".workflow").mkdir(exist_ok=True)
@@ -155,7 +155,9 @@ def _snakemake(run: Run, request: RunRequest, say: Say) -> int:
             stdin=subprocess.DEVNULL,
             env=environment,
             start_new_session=True,
+            pass_fds=(lock,),
         )
+        name_holder(lock, os.getpid(), process.pid)
         with _forwarded(process) as caught:
             _watch(run, process, say)
             process.wait()

@@ -251,7 +251,7 @@ def test_a_nucleus_no_window_owns_is_counted_once() -> None:
     pixels = np.full((100, 200, 3), 200, np.uint8)
     pixels[0, 0] = 0
     slide = ArraySlide(pixels, MPP)
-    windows = make_grid(all_tissue(slide), (200, 100), MPP, 100, 48).windows
+    windows = make_grid(all_tissue(slide), (200, 100), MPP, 100, 48, fixed=False).windows
     assert len(windows) == 2
     tables = [
         segment_task(

@@ -49,7 +49,8 @@ class Segmenter(Protocol):
     core_px, halo_px : int
         Window the engine sees: core, and context on every side, in pixels at ``mpp``.
     fixed_window : bool
-        Whether windows at the slide's edge must be filled up with white to their full size.
+        Whether every window must have its full size, filled up with white at the slide's edge; else they
+        are cut to the tissue they hold.
     licence : str
         Of code and weights, for the user to judge.
     needs_weights : bool

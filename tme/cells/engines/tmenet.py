@@ -105,12 +105,12 @@ def beside_brown(labels: Labels, keep: NDArray[np.bool_], brown: Labels, mpp: fl
 class NucleusSegmenter:
     """Registry entry of tme's own network.
 
-    The halo is what the network sees on each side of a pixel; core and halo together are 96 strides.
+    The halo is what the network sees on each side of a pixel; core and halo together are 128 strides.
     """
 
     name = "tmenet"
     mpp = 0.5
-    core_px = 1312
+    core_px = 1824
     halo_px = 112
     fixed_window = False
     licence = (

@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from tme.cells.engines._description import Calibration, Description, Reading, WeightsFile
-from tme.cells.engines._runtime import Network, open_network
+from tme.cells.engines._runtime import open_network
 from tme.cells.instances import Decoding
-from tme.learn.augment import plain_crop
 from tme.learn.calibrate import (
     Called,
     called,
@@ -31,7 +29,8 @@ from tme.learn.calibrate import (
     reliability,
     search_decoding,
 )
-from tme.learn.export import export_fp32, export_int8
+from tme.learn.compare import ask_file
+from tme.learn.export import calibration_windows, export_fp32, export_int8
 from tme.learn.field import Field
 from tme.learn.network import WORK_MPP, NucleusNet
 from tme.learn.score import Answered, detection, lymphocytes, match
@@ -40,7 +39,6 @@ from training import sets, synthetic
 from training.domain import training_domain
 
 CALIBRATION_WINDOWS = 96
-SIDE = 512
 HELD_COUNTS = {"HE": 12}
 # Where lymphocytes are told from other nuclei by hand; glioma counts as "none", with less weight.
 CLASSED = ("crchistophenotypes", "monusac", "pannuke_samples", "synthetic_he", "tcga_lgg")
@@ -49,25 +47,11 @@ LICENCE = "code Apache-2.0; learned partly from fields under CC BY-NC-SA 4.0: se
 DATA = "MoNuSeg, MoNuSAC, CRCHistoPhenotypes, PanNuke samples, TCGA-LGG, DSB2018, Ki-67, DeepLIIF, rendered"
 
 
-def ask_with(network: Network, fields: Iterable[Field]) -> list[Answered]:
-    """Answers of an ONNX network on whole fields, as tme would get them."""
-    out = []
-    for field in fields:
-        crop = plain_crop(field)
-        out.append(Answered(field, crop, network(crop.rgb)))
-    return out
-
-
-def windows(fields: Sequence[Field], count: int) -> list[NDArray[np.uint8]]:
-    """Windows for the calibration of int8, the same number from every set, at the working resolution."""
+def some_of_every_set(fields: Sequence[Field], count: int) -> list[Field]:
+    """So many fields, the sets in turn."""
     groups = [list(group) for _, group in sets.by_set(list(fields))]
     rng = np.random.default_rng(0)
-    chosen = []
-    for k in range(count):
-        group = groups[k % len(groups)]
-        rgb = plain_crop(group[int(rng.integers(len(group)))]).rgb[:SIDE, :SIDE]
-        chosen.append(np.ascontiguousarray(rgb))
-    return chosen
+    return [groups[k % len(groups)][int(rng.integers(len(groups[k % len(groups)])))] for k in range(count)]
 
 
 def calibrated(rows: Sequence[Called]) -> tuple[float, float]:
@@ -120,8 +104,10 @@ def main() -> None:
     chosen.out.mkdir(parents=True, exist_ok=True)
     paths = {name: chosen.out / f"{chosen.model}-{name}.onnx" for name in ("fp32", "int8")}
     export_fp32(network, paths["fp32"])
-    export_int8(paths["fp32"], paths["int8"], windows(split.train, CALIBRATION_WINDOWS))
-    answered = ask_with(open_network(paths["fp32"], "cpu")[0], held)
+    export_int8(
+        paths["fp32"], paths["int8"], calibration_windows(some_of_every_set(split.train, CALIBRATION_WINDOWS))
+    )
+    answered = ask_file(open_network(paths["fp32"], "cpu")[0], held)
     rule = search_decoding(answered, Decoding(), mean_over_sets)
     slope, intercept = calibrated(called(match(one, rule) for one in answered))
     description = Description(
@@ -136,7 +122,7 @@ def main() -> None:
     )
     (chosen.out / f"{chosen.model}.json").write_text(description.model_dump_json(indent=1) + "\n")
     table = {"fp32": scores(answered, rule, slope, intercept)}
-    table["int8"] = scores(ask_with(open_network(paths["int8"], "cpu")[0], held), rule, slope, intercept)
+    table["int8"] = scores(ask_file(open_network(paths["int8"], "cpu")[0], held), rule, slope, intercept)
     (chosen.work / "scores.json").write_text(json.dumps(table, indent=1))
     for precision, rows in table.items():
         for name, row in rows.items():

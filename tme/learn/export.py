@@ -6,7 +6,7 @@ The file takes the window as it is read, (1, H, W, 3) uint8, and answers (1, 5, 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from tme.learn.augment import plain_crop
+from tme.learn.field import Field
 from tme.learn.network import STRIDE, NucleusNet
 
 OPSET = 17
+WINDOW = 512
 
 
 class _AsRead(nn.Module):
@@ -47,6 +50,19 @@ def export_fp32(network: NucleusNet, path: Path) -> None:
             opset_version=OPSET,
             dynamo=False,
         )
+
+
+def calibration_windows(fields: Sequence[Field]) -> list[NDArray[np.uint8]]:
+    """A window of each field at the working resolution, `WINDOW` px wide at most, for `export_int8`."""
+    out: list[NDArray[np.uint8]] = []
+    for number, field in enumerate(fields):
+        rgb = plain_crop(field).rgb
+        rng = np.random.default_rng(number)
+        top, left = (
+            int(rng.integers(max(side - WINDOW, 0) // STRIDE + 1)) * STRIDE for side in rgb.shape[:2]
+        )
+        out.append(np.ascontiguousarray(rgb[top : top + WINDOW, left : left + WINDOW]))
+    return out
 
 
 def export_int8(fp32: Path, path: Path, windows: Iterable[NDArray[np.uint8]]) -> None:

@@ -11,17 +11,15 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tme.cells.engines._description import Calibration, Description, read_description, weights_file
 from tme.cells.engines._runtime import Network, open_network
 from tme.cells.instances import Decoding
 from tme.errors import EngineError
-from tme.learn.augment import plain_crop
 from tme.learn.bundled import load_onnx
 from tme.learn.calibrate import called, fit_platt, search_decoding
 from tme.learn.compare import Reader, ask_file, matched, measure, worth
-from tme.learn.export import export_fp32, export_int8
+from tme.learn.export import calibration_windows, export_fp32, export_int8
 from tme.learn.field import Field
 from tme.learn.fit import Recipe
 from tme.learn.holding import Parts
@@ -30,7 +28,6 @@ from tme.learn.tuning import recipe_for, tune, with_own_classes, within_minutes
 
 LEAST_OF_A_KIND = 20
 INT8_LOSS = 0.01
-INT8_SIDE = 512
 INT8_WINDOWS = 24
 READ_FIELDS = 8
 Scores = dict[str, float]
@@ -187,7 +184,8 @@ def _quantised(
     if find_spec("nncf") is None:
         return ["int8 weights were not made: the package nncf is not installed."]
     path = files["fp32"].with_name("int8.onnx")
-    export_int8(files["fp32"], path, _windows(fields))
+    some = [fields[number % len(fields)] for number in range(INT8_WINDOWS)]
+    export_int8(files["fp32"], path, calibration_windows(some))
     if held:
         scores = measure(matched(open_network(path, "cpu")[0], held, reader.rule), reader)
         if worth(scores) < worth(columns["after"]) - INT8_LOSS:
@@ -195,18 +193,6 @@ def _quantised(
         columns["after, int8"] = scores
     files["int8"] = path
     return []
-
-
-def _windows(fields: Sequence[Field]) -> list[NDArray[np.uint8]]:
-    """Windows at the working resolution for the calibration of int8, every field in turn."""
-    out: list[NDArray[np.uint8]] = []
-    whole = [plain_crop(field).rgb for field in fields[:INT8_WINDOWS]]
-    for number in range(INT8_WINDOWS):
-        rgb = whole[number % len(whole)]
-        rng = np.random.default_rng(number)
-        top, left = (int(rng.integers(max(side - INT8_SIDE, 0) // 16 + 1)) * 16 for side in rgb.shape[:2])
-        out.append(np.ascontiguousarray(rgb[top : top + INT8_SIDE, left : left + INT8_SIDE]))
-    return out
 
 
 def _calibrated(found: Sequence[Matched], bundled: Calibration) -> tuple[Calibration, str]:

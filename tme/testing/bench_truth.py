@@ -127,7 +127,7 @@ def overlaps(one: NDArray[np.int32], other: NDArray[np.int32]) -> tuple[NDArray[
     return common, sizes[0][pairs[0]] + sizes[1][pairs[1]] - common
 
 
-def min_side(box: shapely.Polygon) -> float:
+def min_side(box: shapely.Geometry) -> float:
     """Shorter side of a rectangle."""
     corners = shapely.get_coordinates(box)
     return float(np.linalg.norm(np.diff(corners[:3], axis=0), axis=1).min())

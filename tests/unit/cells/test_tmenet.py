@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from scipy.spatial import cKDTree
 from tests.cell_scenes import profile_of
 from tme.cells.engines import _runtime
 from tme.cells.engines._description import read_description, weights_file
-from tme.cells.engines.tmenet import BUNDLED, NucleusEngine, NucleusSegmenter
+from tme.cells.engines.tmenet import BUNDLED, NucleusEngine, NucleusSegmenter, with_others
 from tme.cells.types import Detections
 from tme.config import CellSettings
 from tme.errors import ConfigError, EngineError
@@ -163,6 +164,37 @@ def copy_of_the_weights(folder: Path) -> Path:
 
 def own(path: Path) -> CellSettings:
     return CellSettings(engine="tmenet", weights=str(path), weights_sha256=file_sha256(path))
+
+
+def test_a_marker_in_the_nucleus_leaves_nuclei_to_the_network() -> None:
+    one = engine(precision="fp32")
+    field = render_slide(SlideSpec("CD8", area_mm2=0.1, til_density_per_mm2=800), SEED).pixels[::2, ::2]
+    rgb = np.ascontiguousarray(field[:SIDE, :SIDE])
+    found = segment(rgb, one, "KI67").labels
+    nuclei = one.segment(rgb, MPP, replace(profile_of("CD8"), dab_threshold_od=None)).labels
+    brown = segment(rgb, one, "CD8").labels
+    # What the network outlines is in as it is; only what it missed is added.
+    kept = found[nuclei > 0]
+    assert (kept > 0).all()
+    assert len(np.unique(kept)) == nuclei.max()
+    assert nuclei.max() <= found.max()
+    assert not np.array_equal(found > 0, brown > 0)
+
+
+def test_cells_of_two_kinds_do_not_overlap() -> None:
+    first, second = np.zeros((20, 40), np.int32), np.zeros((20, 40), np.int32)
+    first[2:10, 2:10] = 1
+    second[2:10, 4:12] = 1  # mostly inside the first
+    second[2:10, 9:19] = 2  # mostly outside
+    second[12:18, 30:36] = 3
+    joined = with_others(first, second, MPP)
+    assert len(np.unique(joined[joined > 0])) == 3
+    assert (np.unique(joined[first > 0]) == [joined[2, 2]]).all()
+    assert joined[5, 10] == 0, "a rim of half a micrometre stays free"
+    assert joined[5, 12] > 0
+    assert joined[14, 32] > 0
+    assert np.array_equal(with_others(first, np.zeros_like(second), MPP), first)
+    assert np.array_equal(with_others(np.zeros_like(first), second, MPP) > 0, second > 0)
 
 
 def test_weights_of_ones_own_are_used(tmp_path: Path) -> None:

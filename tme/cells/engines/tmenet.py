@@ -2,7 +2,8 @@
 
 In: RGB and the slide's stain profile. Out: labelled nuclei and, on H&E, how likely each is a lymphocyte.
 On a DAB section brown cells are cut out whole by the slide's own threshold, as the classical engine does,
-and the network finds the others. How it was made is in ``training/``, what it cannot do in
+and the network finds the others; where the marker sits in the nucleus, brown nuclei are the network's too
+and only brown cells it missed are added. How it was made is in ``training/``, what it cannot do in
 ``docs/model-card.md``.
 """
 
@@ -24,6 +25,7 @@ from tme.cells.nuclei import renumbered, right_size
 from tme.cells.types import Detections
 from tme.config import CellSettings
 from tme.slide.types import RGB
+from tme.stains import STAINS
 from tme.stains.deconvolve import stain_od
 from tme.stains.types import StainProfile
 
@@ -31,9 +33,9 @@ BUNDLED = Path(__file__).parent / "weights" / "tmenet-1.json"
 STRIDE = 16
 GLASS = 255
 GAP_UM = 0.5
-"""Around brown cells no nucleus is looked for: their rim is not one."""
+"""Around the cells of one kind none of the other is looked for: their rim is not one."""
 LEAST_FREE = 0.5
-"""Share of a nucleus that must lie outside brown cells for it to be a cell of its own."""
+"""Share of a cell that must lie outside those of the other kind for it to be a cell of its own."""
 
 
 class NucleusEngine:
@@ -66,8 +68,11 @@ class NucleusEngine:
         keep = right_size(area, self.settings, mpp, self.rule.least_um2)
         if profile.dab_threshold_od is None:
             return Detections(renumbered(found.labels, keep), self._probability(found)[keep[1:]])
+        nuclei = renumbered(found.labels, keep)
         brown = brown_cells(stain_od(rgb, profile), profile, self.settings, mpp)
-        return Detections(beside_brown(found.labels, keep, brown, mpp))
+        if STAINS.get(profile.stain).marker_site == "nucleus":
+            return Detections(with_others(nuclei, brown, mpp))
+        return Detections(with_others(brown, nuclei, mpp))
 
     def _probability(self, found: Instances) -> NDArray[np.float32]:
         """Calibrated probability of lymphocyte per instance."""
@@ -83,23 +88,22 @@ def answer(network: Network, rgb: RGB) -> NDArray[np.float32]:
     return network(np.ascontiguousarray(padded))[:, :height, :width]
 
 
-def beside_brown(labels: Labels, keep: NDArray[np.bool_], brown: Labels, mpp: float) -> Labels:
-    """Brown cells, and the nuclei that lie mostly outside them.
+def with_others(first: Labels, second: Labels, mpp: float) -> Labels:
+    """All of the first cells, and of the second those that lie mostly outside them.
 
     Parameters
     ----------
-    labels : (H, W) int32
-        Nuclei of the network, 1..n.
-    keep : (n + 1,) bool
-        Which of them have an allowed area.
-    brown : (H, W) int32
+    first, second : (H, W) int32
+        Labels, 1..n.
     mpp : float
     """
-    free = around(brown, GAP_UM, mpp) == 0
-    whole = np.bincount(labels.ravel(), minlength=len(keep))
-    outside = np.bincount(labels.ravel(), free.ravel(), len(keep))
-    nuclei = renumbered(np.where(free, labels, 0), keep & (outside > LEAST_FREE * whole))
-    return np.where(brown > 0, brown + nuclei.max(), nuclei).astype(np.int32)
+    free = around(first, GAP_UM, mpp) == 0
+    whole = np.bincount(second.ravel())
+    outside = np.bincount(second.ravel(), free.ravel(), len(whole))
+    keep = outside > LEAST_FREE * whole
+    keep[0] = False
+    others = renumbered(np.where(free, second, 0), keep)
+    return np.where(first > 0, first + others.max(), others).astype(np.int32)
 
 
 class NucleusSegmenter:

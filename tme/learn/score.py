@@ -66,16 +66,24 @@ class Matched:
 
 def match(answered: Answered, rule: Decoding) -> Matched:
     """Read one field's answers and pair them with its labels."""
-    crop = answered.crop
-    answer = np.where(crop.valid, answered.answer, np.float32(-20.0))
+    answer = np.where(answered.crop.valid, answered.answer, np.float32(-20.0))
     found = without_specks(decode(np.asarray(answer, np.float32), rule), rule.least_um2)
+    return pair(answered, found)
+
+
+def pair(answered: Answered, found: Instances) -> Matched:
+    """Pair instances found on a field with its labels."""
+    pairs = _one_to_one(centres_of(found) * WORK_MPP, answered.crop.centres.astype(np.float64) * WORK_MPP)
+    return Matched(answered, found, pairs, _overlaps(found.labels, answered.crop))
+
+
+def centres_of(found: Instances) -> NDArray[np.float64]:
+    """(n, 2) x, y of the instances, px."""
     count = len(found.peak)
     owner = found.labels.ravel()
     number = np.maximum(np.bincount(owner, minlength=count + 1), 1)
     y, x = np.divmod(np.arange(owner.size), found.labels.shape[1])
-    centre = np.stack([np.bincount(owner, axis + 0.5, count + 1) / number for axis in (x, y)], 1)[1:]
-    pairs = _one_to_one(centre * WORK_MPP, crop.centres.astype(np.float64) * WORK_MPP)
-    return Matched(answered, found, pairs, _overlaps(found.labels, crop))
+    return np.stack([np.bincount(owner, axis + 0.5, count + 1) / number for axis in (x, y)], 1)[1:]
 
 
 def without_specks(found: Instances, least_um2: float) -> Instances:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -96,6 +98,32 @@ def test_same_bytes_twice_and_in_threads(field: RGB) -> None:
         assert (other.labels == first.labels).all()
         assert other.til_prob is not None
         assert (other.til_prob == first.til_prob).all()
+
+
+def test_threads_begin_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two first inferences at once can hang for ever: see `_runtime._BEGINNING`."""
+    network = _runtime._OpenVino(BUNDLED)
+    inside: list[int] = []
+    most: list[int] = []
+
+    class Request:
+        def infer(self, _: object) -> dict[int, NDArray[np.float32]]:
+            inside.append(1)
+            most.append(len(inside))
+            time.sleep(0.05)
+            inside.pop()
+            return {0: np.zeros((1, 5, 16, 16), np.float32)}
+
+    monkeypatch.setattr(network, "_request", Request)
+    start = threading.Barrier(4)
+
+    def run(_: int) -> None:
+        start.wait()
+        network(np.zeros((16, 16, 3), np.uint8))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(run, range(4)))
+    assert most == [1, 1, 1, 1]
 
 
 def test_int8_counts_as_fp32_does(field: RGB) -> None:

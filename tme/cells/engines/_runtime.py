@@ -78,6 +78,11 @@ class _OnnxRuntime:
         return np.asarray(self.session.run(None, {self.name: rgb[None]})[0][0], np.float32)
 
 
+# The first array that OpenVINO's binding takes sets up statics: a thread that holds the interpreter's lock
+# waits there for one that has begun and waits for that lock. Whoever begins, begins alone.
+_BEGINNING = threading.Lock()
+
+
 class _OpenVino:
     """A compiled model per thread: one stream each, so threads neither wait for nor disturb one another."""
 
@@ -88,8 +93,12 @@ class _OpenVino:
     def __call__(self, rgb: RGB) -> NDArray[np.float32]:
         request = getattr(self.local, "request", None)
         if request is None:
-            request = self.local.request = self._request()
-        answer = request.infer({0: rgb[None]})
+            with _BEGINNING:
+                request = self._request()
+                answer = request.infer({0: rgb[None]})
+            self.local.request = request
+        else:
+            answer = request.infer({0: rgb[None]})
         return np.array(answer[0][0], np.float32)
 
     def _request(self) -> Any:

@@ -96,6 +96,7 @@ CONTRACT_METRICS = [
     "tissue_to_vessel_um_median",
     "tissue_to_vessel_um_p90",
     "avascular_pct",
+    "vessel_hotspot_area_pct",
 ]
 MASK = np.ones((200, 200), bool)
 MASK.setflags(write=False)

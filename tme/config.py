@@ -192,7 +192,7 @@ class MetricSettings(Settings):
     block_mm2: Positive = Field(1.0, description="mm² of a block for overdispersion.")
     overdispersion_prior: float = Field(6.0, ge=1, description="φ used with fewer than 4 blocks.")
     bootstrap: int = Field(500, ge=100, le=10000, description="Replicates of the block bootstrap.")
-    seed: int = Field(0, ge=0, description="Seed of the bootstrap.")
+    seed: int = Field(0, ge=0, description="Seed of the bootstrap and of random patterns.")
     mvd_field_mm2: Positive = Field(0.74, description="mm² of a hotspot field.")
 
 

@@ -17,6 +17,7 @@ from tme.metrics.types import CHANGE_KINDS, NEEDS_TEXT
 from tme.registry import Registry
 from tme.stains import STAINS
 
+GRID_INDICES = ("til_density_p90_per_mm2", "til_gini", "til_hotspot_area_pct", "til_tumour_morisita")
 NEW_FAMILY = """
 from tme.metrics.family import METRICS, Family
 from tme.metrics.types import ColumnSpec, Estimate
@@ -74,9 +75,24 @@ def test_every_stain_gives_exactly_its_columns(stain: str) -> None:
         STAINS.get(stain).kind == "he" or STAINS.get(stain).til_marker
     ):
         wanted -= {"phi"}
-    # Six square millimetres hold no three fields of 0.74 mm² apart and all vessels are alike.
-    assert wanted - found <= {"mvd_hotspot_per_mm2"}
+    # Six square millimetres hold no three fields of 0.74 mm² apart and no thirty squares of 0.25 mm².
+    assert wanted - found <= {
+        "mvd_hotspot_per_mm2",
+        *GRID_INDICES,
+        *(f"{name}_random" for name in GRID_INDICES),
+    }
     assert found <= wanted
+
+
+@pytest.mark.parametrize("stain", ["HE", "CD3", "CD8"])
+def test_a_large_slide_has_the_indices_of_the_grid_and_their_random_values(stain: str) -> None:
+    slide = result_of([300] * 6, 10.0, stain=stain)
+    assert slide.measurements is not None
+    (row,) = slide_rows(slide.measurements)
+    for name in GRID_INDICES:
+        assert row[name] is not None
+        assert row[f"{name}_random_low"] <= row[f"{name}_random"] <= row[f"{name}_random_high"]
+        assert f"{name}_random" in explain(name)
 
 
 @pytest.mark.parametrize("stain", ["CD8", "CD31"])

@@ -27,9 +27,13 @@ CHUNK_VALUES = 4_000_000
 
 def draws(blocks: int, replicates: int, seed: int, name: str) -> Numbers:
     """(replicates, blocks) float64: how often each block is drawn; the same for the same arguments."""
-    generator = np.random.default_rng([seed, zlib.crc32(name.encode())])
     chances = np.full(blocks, 1 / blocks)
-    return generator.multinomial(blocks, chances, size=replicates).astype(np.float64)
+    return seeded(seed, name).multinomial(blocks, chances, size=replicates).astype(np.float64)
+
+
+def seeded(seed: int, name: str) -> np.random.Generator:
+    """A generator of its own for what is called ``name``; the same for the same arguments."""
+    return np.random.default_rng([seed, zlib.crc32(name.encode())])
 
 
 def ratio(sums: BlockSums) -> float | None:
@@ -114,6 +118,24 @@ def quantile_estimate(
     error = standard_error(np.log2(good), blocks) if value > 0 else None
     low, high = positive_interval(value, error, blocks)
     return Estimate(value, low, high, n, None, blocks, error, _why_none(error, blocks), None, spread)
+
+
+def index_estimate(
+    value: float, replicates: Numbers, n: int, blocks: int, highest: float = math.inf
+) -> Estimate:
+    """An index between 0 and ``highest``, from its value and bootstrap replicates (R,); NaN is left out."""
+    error = standard_error(replicates[np.isfinite(replicates)], blocks)
+    low, high = plain_interval(value, error, blocks)
+    return Estimate(
+        value,
+        None if low is None else max(low, 0.0),
+        None if high is None else min(high, highest),
+        n,
+        None,
+        blocks,
+        error,
+        _why_none(error, blocks),
+    )
 
 
 def weighted_quantile(values: Numbers, weights: Numbers, level: float) -> Numbers:

@@ -10,6 +10,6 @@ STAGES: dict[str, int] = {
     "cells": 2,
     "vessels": 1,
     "regions": 1,
-    "measure": 1,
+    "measure": 2,
     "overlay": 1,
 }

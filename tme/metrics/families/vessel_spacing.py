@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from tme.metrics.bootstrap import draws, median_estimate, plain_interval, standard_error
+from tme.metrics.bootstrap import draws, index_estimate, median_estimate
 from tme.metrics.family import METRICS, Family
 from tme.metrics.scope import Objects, Scope
 from tme.metrics.spacing import Neighbours, nearest_neighbours
@@ -80,11 +80,7 @@ def _clark_evans(near: Neighbours, vessels: Objects, scope: Scope) -> Estimate:
     replicates = 2 * above[good] / weight[good] * np.sqrt(count[good] / area[good])
     above, weight, count, area = sums.sum(axis=1)
     value = float(2 * above / weight * math.sqrt(count / area))
-    error = standard_error(replicates, blocks.count)
-    low, high = plain_interval(value, error, blocks.count)
-    return Estimate(
-        value, None if low is None else max(low, 0.0), high, len(vessels), None, blocks.count, error
-    )
+    return index_estimate(value, replicates, len(vessels), blocks.count)
 
 
 METRICS.add("vessel_spacing", Family(COLUMNS, measure, order=90))

@@ -20,7 +20,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-from training import sets
+from training import sets, synthetic
 
 BLUE, ORANGE, GREY = "#0072B2", "#E69F00", "#777777"
 COLUMNS = {
@@ -129,6 +129,8 @@ def main() -> None:
         seed=recipe["seed"],
         batch=recipe["batch"],
         side=recipe["side"],
+        rendered=sum(synthetic.COUNTS.values()),
+        rendered_mm2=synthetic.AREA_MM2,
     )
     (chosen.docs / "model-card.md").write_text(text, encoding="utf-8")
 

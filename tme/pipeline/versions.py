@@ -6,8 +6,8 @@ mixed with new ones.
 
 STAGES: dict[str, int] = {
     "tissue": 1,
-    "stain": 2,
-    "cells": 2,
+    "stain": 3,
+    "cells": 3,
     "vessels": 1,
     "regions": 1,
     "measure": 2,

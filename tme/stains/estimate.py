@@ -65,7 +65,8 @@ def estimate_profile(
     stains = [stain_od(pixels, plain) for pixels in sample]
     signals = [nuclear_signal(pair, stain.kind, mpp) for pair in stains]
     levels = {**nuclear_levels(signals), "detail": nuclear_detail(signals, mpp)}
-    threshold = _threshold(stain, settings, points @ unmixing(plain)[1])
+    dab = unmixing(plain)[1]
+    threshold = _threshold(stain, settings, points @ dab, densities @ dab)
     return StainProfile(
         stain=stain.name,
         background=background,
@@ -85,10 +86,12 @@ def _stained_pixels(sample: list[RGB], background: Vector) -> FloatImage:
     return np.concatenate(parts) if parts else np.zeros((0, 3), np.float32)
 
 
-def _threshold(stain: Stain, settings: StainSettings, dab: NDArray[np.float32]) -> DabThreshold | None:
+def _threshold(
+    stain: Stain, settings: StainSettings, dab: NDArray[np.float32], tissue: NDArray[np.float32]
+) -> DabThreshold | None:
     if stain.kind != "dab":
         return None
-    found = dab_threshold(dab)
+    found = dab_threshold(dab, tissue)
     if settings.dab_threshold_od is not None:
         return DabThreshold(settings.dab_threshold_od, "config", "", found.histogram)
     return found

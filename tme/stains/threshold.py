@@ -23,31 +23,46 @@ SPREADS = 4.0
 LEAST_ABOVE_OD = 0.08
 MOST_ABOVE_OD = 0.12
 FEWEST_POINTS = 100
+MOST_GROUND_OD = 0.2
+"""DAB density of half the tissue above which no cut can be defended. On 17 fields of Ki-67, 5 of CD31 and the
+rendered slides it lies between -0.05 and 0.03, in the most crowded field of vessels at 0.12."""
 
 
 @dataclass(frozen=True)
 class DabThreshold:
-    """A threshold, where it came from, and what it was read from."""
+    """A threshold, where it came from, and what it was read from.
 
-    value: float
+    ``value`` is None where nothing tells positive from background; ``note`` says why.
+    """
+
+    value: float | None
     source: str
     note: str = ""
     histogram: dict[str, list[float]] = field(default_factory=dict)
 
 
-def dab_threshold(dab: NDArray[np.float32]) -> DabThreshold:
+def dab_threshold(dab: NDArray[np.float32], tissue: NDArray[np.float32]) -> DabThreshold:
     """Threshold from the DAB density of dark points.
 
     Parameters
     ----------
     dab : (n,) float32
         DAB optical density, one value per nucleus or stained cell of the sample.
+    tissue : (m,) float32
+        The same of the sample's stained pixels, whatever they show.
     """
     counts, edges = np.histogram(np.clip(dab, RANGE_OD[0], RANGE_OD[1] - 1e-6), BINS, RANGE_OD)
     histogram = {
         "edges": [round(float(edge), 4) for edge in edges],
         "counts": [float(count) for count in counts],
     }
+    ground = float(np.median(tissue)) if len(tissue) else 0.0
+    if ground > MOST_GROUND_OD:
+        why = (
+            f"half of the tissue is brown (DAB {ground:.2f} OD or more): "
+            "nothing tells positive from background"
+        )
+        return DabThreshold(None, "", why, histogram)
     if len(dab) < FEWEST_POINTS:
         return DabThreshold(
             MOST_ABOVE_OD, "slide", "too few nuclei to read a threshold from; a fixed one is used", histogram

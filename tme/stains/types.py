@@ -62,10 +62,10 @@ class StainProfile:
     vectors : three unit vectors
         OD directions: haematoxylin, eosin or DAB, residual.
     dab_threshold_od : float or None
-        DAB OD from which a cell or pixel is positive; None for H&E.
+        DAB OD from which a cell or pixel is positive; None for H&E, and where `no_cut` says why.
     threshold_source : {"", "slide", "config", "calibration", "control"}
     threshold_note : str
-        Why the threshold may not be trusted, empty if it may.
+        Why the threshold may not be trusted or why there is none, empty if it may.
     cautions : tuple of str
         e.g. that the slide does not look like the stain named.
     histogram : dict
@@ -86,6 +86,11 @@ class StainProfile:
     cautions: tuple[str, ...] = ()
     histogram: dict[str, list[float]] = field(default_factory=dict)
     levels: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def no_cut(self) -> str:
+        """Why nothing on this slide can be called positive; empty if it can, or if there is no marker."""
+        return self.threshold_note if self.dab_threshold_od is None else ""
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> StainProfile:

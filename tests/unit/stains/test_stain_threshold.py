@@ -6,7 +6,21 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tme.stains.threshold import FEWEST_POINTS, LEAST_ABOVE_OD, MOST_ABOVE_OD, RANGE_OD, dab_threshold
+from tme.stains.threshold import (
+    FEWEST_POINTS,
+    LEAST_ABOVE_OD,
+    MOST_ABOVE_OD,
+    MOST_GROUND_OD,
+    RANGE_OD,
+    DabThreshold,
+    dab_threshold,
+)
+
+NO_HAZE = np.zeros(1000, np.float32)
+
+
+def threshold(dab: NDArray[np.float32]) -> DabThreshold:
+    return dab_threshold(dab, NO_HAZE)
 
 
 def normal(mean: float, spread: float, count: int, seed: int) -> NDArray[np.float32]:
@@ -17,7 +31,7 @@ def normal(mean: float, spread: float, count: int, seed: int) -> NDArray[np.floa
 @pytest.mark.parametrize("share", [0.05, 0.5])
 def test_between_two_populations(mode: float, share: float) -> None:
     negative, positive = normal(mode, 0.025, 3000, 0), normal(mode + 0.5, 0.1, int(3000 * share), 1)
-    found = dab_threshold(np.concatenate([negative, positive]))
+    found = threshold(np.concatenate([negative, positive]))
     assert found.source == "slide"
     assert found.note == ""
     assert (negative >= found.value).mean() < 0.01
@@ -28,29 +42,38 @@ def test_between_two_populations(mode: float, share: float) -> None:
 @pytest.mark.parametrize("spread", [0.005, 0.015, 0.025])
 def test_noise_alone_is_not_cut_through(spread: float, seed: int) -> None:
     noise = normal(0.03, spread, 2000, seed)
-    assert (noise >= dab_threshold(noise).value).mean() <= 0.001
+    assert (noise >= threshold(noise).value).mean() <= 0.001
 
 
 @pytest.mark.parametrize("count", [0, 1, FEWEST_POINTS - 1])
 def test_too_few_points_give_a_fixed_threshold_and_say_so(count: int) -> None:
-    found = dab_threshold(normal(0.3, 0.1, count, 0))
+    found = threshold(normal(0.3, 0.1, count, 0))
     assert found.value == MOST_ABOVE_OD
     assert "too few nuclei" in found.note
     assert sum(found.histogram["counts"]) == count
-    assert dab_threshold(normal(0.3, 0.1, FEWEST_POINTS, 0)).note == ""
+    assert threshold(normal(0.3, 0.1, FEWEST_POINTS, 0)).note == ""
 
 
 def test_the_cut_stays_within_its_bounds_above_the_mode() -> None:
     for spread in (0.0001, 0.01, 0.05, 0.2):
-        value = dab_threshold(normal(0.0, spread, 20000, 2)).value
+        value = threshold(normal(0.0, spread, 20000, 2)).value
         assert LEAST_ABOVE_OD - 0.06 <= value <= MOST_ABOVE_OD + 0.06
-    tight = dab_threshold(np.full(500, 0.005, np.float32)).value
+    tight = threshold(np.full(500, 0.005, np.float32)).value
     assert tight == pytest.approx(0.005 + LEAST_ABOVE_OD, abs=0.006 + 3 / 100)
+
+
+@pytest.mark.parametrize(("ground", "given"), [(MOST_GROUND_OD + 0.01, False), (MOST_GROUND_OD - 0.01, True)])
+def test_brown_everywhere_is_no_ground_for_a_cut(ground: float, given: bool) -> None:
+    cells = np.concatenate([normal(ground, 0.03, 900, 0), normal(ground + 0.5, 0.1, 100, 1)])
+    found = dab_threshold(cells, normal(ground, 0.0, 1000, 2))
+    assert (found.value is not None) is given
+    assert ("half of the tissue is brown" in found.note) is not given
+    assert sum(found.histogram["counts"]) == 1000
 
 
 def test_the_histogram_counts_every_point_also_those_out_of_range() -> None:
     values = np.concatenate([normal(0.0, 0.02, 300, 0), np.array([-3.0, 9.0, RANGE_OD[1]], np.float32)])
-    histogram = dab_threshold(values).histogram
+    histogram = threshold(values).histogram
     assert sum(histogram["counts"]) == len(values)
     assert len(histogram["edges"]) == len(histogram["counts"]) + 1
     assert (histogram["edges"][0], histogram["edges"][-1]) == RANGE_OD
@@ -61,4 +84,4 @@ def test_the_histogram_counts_every_point_also_those_out_of_range() -> None:
 def test_the_order_of_points_does_not_matter() -> None:
     values = np.concatenate([normal(0.02, 0.03, 900, 0), normal(0.5, 0.1, 100, 1)])
     shuffled = np.random.default_rng(5).permutation(values)
-    assert dab_threshold(shuffled) == dab_threshold(values)
+    assert threshold(shuffled) == threshold(values)

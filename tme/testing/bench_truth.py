@@ -81,11 +81,13 @@ def compare_vessels(made: Rendered, values: dict[str, float], published: Path) -
     """Density, objects, overlap and shape beside the truth."""
     truth = made.truth
     labels = truth.vessel_labels()
-    table = pq.read_table(published / "vessels.parquet", columns=["geometry"])
+    table = pq.read_table(published / "vessels.parquet", columns=["geometry", "area_um2"])
     outlines = shapely.from_wkb(table["geometry"].to_numpy(zero_copy_only=False))
     found = filled(outlines, labels.shape)
-    both, union = overlaps(labels, found)
-    hits = int((both / union > OVERLAP).sum())
+    pairs, both, union = overlaps(labels, found)
+    same = pairs[:, both / union > OVERLAP]
+    table_area = table["area_um2"].to_numpy()[same[1] - 1]
+    hits, of_each = same.shape[1], table_area / truth.vessels.area_um2[same[0] - 1]
     true_outlines = [
         outline for outline, ok in zip(truth.vessels.outline, truth.vessels.evaluable, strict=True) if ok
     ]
@@ -102,6 +104,7 @@ def compare_vessels(made: Rendered, values: dict[str, float], published: Path) -
         "density_error_pct": error_pct(values["mvd_per_mm2"], truth.mvd_per_mm2),
         "dice": 2 * float(((labels > 0) & (found > 0)).sum()) / float((labels > 0).sum() + (found > 0).sum()),
         "object_f1": 2 * hits / (labels.max() + len(outlines)),
+        "matched_area_error_pct": 100 * (float(np.median(of_each)) - 1),
         "area_error_pct": error_pct(values["vessel_area_um2_median"], float(area)),
         "total_area_error_pct": error_pct(values["vessel_area_pct"], truth.vessel_area_pct),
         "calibre_error_pct": error_pct(values["vessel_min_feret_um_median"], float(calibre)),
@@ -119,12 +122,15 @@ def filled(outlines: NDArray[np.object_], shape: tuple[int, int]) -> NDArray[np.
     return labels
 
 
-def overlaps(one: NDArray[np.int32], other: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Common and joint pixels of every pair of labels that meet."""
+def overlaps(
+    one: NDArray[np.int32], other: NDArray[np.int32]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Every pair of labels that meet, (2, n); their common and their joint pixels, (n,)."""
     both = (one > 0) & (other > 0)
-    pairs, common = np.unique(np.stack([one[both], other[both]]), axis=1, return_counts=True)
+    pairs, common = np.unique(np.stack([one[both], other[both]]).astype(np.int64), axis=1, return_counts=True)
     sizes = np.bincount(one.ravel()), np.bincount(other.ravel())
-    return common, sizes[0][pairs[0]] + sizes[1][pairs[1]] - common
+    joint = sizes[0][pairs[0]] + sizes[1][pairs[1]] - common
+    return pairs, common.astype(np.int64), joint.astype(np.int64)
 
 
 def min_side(box: shapely.Geometry) -> float:

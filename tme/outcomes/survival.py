@@ -69,7 +69,7 @@ def cox(at_risk: AtRisk, change: Numbers, covariates: Numbers | None = None, per
             # Whether it converged is seen by the numbers; the separation lifelines warns of was looked for.
             warnings.simplefilter("ignore")
             model = CoxPHFitter().fit(
-                table, "time", "event", entry_col="entry", fit_options={"precision": 1e-9}
+                table, "time", "event", entry_col="entry", fit_options={"precision": 1e-14}
             )
     except (ConvergenceError, np.linalg.LinAlgError, ValueError):
         return replace(empty, reason="the fit found no solution")

@@ -40,11 +40,8 @@ Run = Callable[[Sequence[Subject], Variable], Result]
 
 
 @dataclass(frozen=True)
-class TestRow:
+class OutcomeRow:
     """One row of ``cohort_tests.csv``; fields are its columns, in order."""
-
-    # Not a test to be collected, whatever it is called.
-    __test__ = False
 
     stain: str
     compartment: str
@@ -81,7 +78,7 @@ class TestRow:
         }
 
 
-def associate(variables: Sequence[Variable], settings: OutcomeSettings) -> list[TestRow]:
+def associate(variables: Sequence[Variable], settings: OutcomeSettings) -> list[OutcomeRow]:
     """Every test of every metric.
 
     Parameters
@@ -92,11 +89,11 @@ def associate(variables: Sequence[Variable], settings: OutcomeSettings) -> list[
 
     Returns
     -------
-    list of TestRow
+    list of OutcomeRow
         By variable. Metrics of the declared family are tested with NE as non-responders and in the strata
         too, and with covariates; the others in the whole cohort alone.
     """
-    rows: list[TestRow] = []
+    rows: list[OutcomeRow] = []
     for variable in variables:
         rows += _whole(variable, settings)
         if variable.declared:
@@ -105,7 +102,7 @@ def associate(variables: Sequence[Variable], settings: OutcomeSettings) -> list[
     return _adjusted(rows, settings)
 
 
-def _whole(variable: Variable, settings: OutcomeSettings) -> list[TestRow]:
+def _whole(variable: Variable, settings: OutcomeSettings) -> list[OutcomeRow]:
     rows = _tests(variable, variable.subjects, ALL)
     if variable.declared:
         rows = [replace(row, family=DECLARED) if row.test in settings.family_tests else row for row in rows]
@@ -114,7 +111,7 @@ def _whole(variable: Variable, settings: OutcomeSettings) -> list[TestRow]:
     return rows
 
 
-def _sensitivity(variable: Variable) -> list[TestRow]:
+def _sensitivity(variable: Variable) -> list[OutcomeRow]:
     """The tests of response with NE among the non-responders, where there is one."""
     if not any(
         one.outcome and one.outcome.response == "NE" and one.change is not None for one in variable.subjects
@@ -123,7 +120,7 @@ def _sensitivity(variable: Variable) -> list[TestRow]:
     return _response_tests(variable, variable.subjects, NE_COUNTED, RESPONSE_OR_NE)
 
 
-def _strata(variable: Variable, settings: OutcomeSettings) -> list[TestRow]:
+def _strata(variable: Variable, settings: OutcomeSettings) -> list[OutcomeRow]:
     rows = []
     for name, endings in settings.strata.items():
         inside = [subject for subject in variable.subjects if in_stratum(subject, endings)]
@@ -132,7 +129,7 @@ def _strata(variable: Variable, settings: OutcomeSettings) -> list[TestRow]:
     return rows
 
 
-def _tests(variable: Variable, subjects: Sequence[Subject], subset: str) -> list[TestRow]:
+def _tests(variable: Variable, subjects: Sequence[Subject], subset: str) -> list[OutcomeRow]:
     paired = select(subjects, CHANGE)
     sized = select(subjects, SIZE)
     return [
@@ -146,7 +143,7 @@ def _tests(variable: Variable, subjects: Sequence[Subject], subset: str) -> list
 
 def _response_tests(
     variable: Variable, subjects: Sequence[Subject], subset: str, conditions: tuple[Condition, ...]
-) -> list[TestRow]:
+) -> list[OutcomeRow]:
     answered = select(subjects, conditions)
     rows = [
         _row(variable, subset, "mann_whitney", answered, _mann_whitney),
@@ -161,11 +158,11 @@ def _response_tests(
 
 def _row(
     variable: Variable, subset: str, test: str, chosen: Selection, run: Run, adjusted_for: str = ""
-) -> TestRow:
+) -> OutcomeRow:
     """One row: who is in it, what comes out."""
     groups = _groups(chosen.kept) if test in ("mann_whitney", "auroc", "firth_logistic", "ancova") else None
     found = _refusal(chosen, groups) or run(chosen.kept, variable)
-    return TestRow(
+    return OutcomeRow(
         variable.stain,
         variable.compartment,
         variable.metric.name,
@@ -265,7 +262,7 @@ def _model(
     test: str,
     covariates: tuple[str, ...] = (),
     conditions: tuple[Condition, ...] = RESPONSE,
-) -> TestRow:
+) -> OutcomeRow:
     """A regression, with covariates as far as its events allow."""
     if test != "firth_logistic":
         conditions = survival_conditions(test.removeprefix("cox_"))
@@ -304,7 +301,7 @@ def _events(kept: Sequence[Subject], test: str) -> int:
     return sum(bool(survival(one, test.removeprefix("cox_"))[1]) for one in kept)
 
 
-def _adjusted(rows: Sequence[TestRow], settings: OutcomeSettings) -> list[TestRow]:
+def _adjusted(rows: Sequence[OutcomeRow], settings: OutcomeSettings) -> list[OutcomeRow]:
     """The rows with Benjamini-Hochberg's p within the declared family."""
     of_family = [index for index, row in enumerate(rows) if row.family == DECLARED and row.p is not None]
     out = list(rows)

@@ -158,7 +158,7 @@ TESTS: tuple[ColumnSpec, ...] = (
 )  # fmt: skip
 
 
-def test_columns() -> list[str]:
+def cohort_test_columns() -> list[str]:
     """Names of the columns of ``cohort_tests.csv``, in order."""
     return [column.name for column in TEST_COLUMNS]
 

@@ -49,9 +49,7 @@ def firth(
     columns = change[:, None] if covariates is None else np.column_stack([change, covariates])
     if _lacks_rank(columns):
         return _because(empty, "the model's terms cannot be told apart with these patients")
-    model = FirthLogisticRegression(
-        backend="numpy", max_iter=ITERATIONS, gtol=PRECISION, xtol=PRECISION
-    )
+    model = FirthLogisticRegression(backend="numpy", max_iter=ITERATIONS, gtol=PRECISION, xtol=PRECISION)
     # Centred and scaled, which changes nothing but the speed: uncentred, Newton's steps may not end.
     spread = columns.std(axis=0)
     scaled = (columns - columns.mean(axis=0)) / spread

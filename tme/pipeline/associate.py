@@ -10,8 +10,8 @@ from tme import __version__
 from tme.change import check_names
 from tme.config import Config, load_config, settings_hash
 from tme.errors import ConfigError
-from tme.outcomes.associate import DECLARED, TestRow, associate
-from tme.outcomes.columns import flow_columns, test_columns
+from tme.outcomes.associate import DECLARED, OutcomeRow, associate
+from tme.outcomes.columns import cohort_test_columns, flow_columns
 from tme.outcomes.covariates import check_covariates
 from tme.outcomes.flow import flow_rows
 from tme.outcomes.join import Tables, missing_days, variables
@@ -65,7 +65,7 @@ def run_associate(request: AssociateRequest, say: Say) -> int:
         found = variables(tables, sheet, config)
         rows = associate(found, config.outcomes)
         flow = flow_rows(tables.names(), sheet, found)
-        write_csv(results / TESTS, test_columns(), [row.row() for row in rows])
+        write_csv(results / TESTS, cohort_test_columns(), [row.row() for row in rows])
         write_csv(results / FLOW, flow_columns(), flow)
         _write_provenance(request, config)
     why = missing_days(found)
@@ -119,7 +119,7 @@ def _write_provenance(request: AssociateRequest, config: Config) -> None:
     )
 
 
-def _tell(rows: Sequence[TestRow], sheet: OutcomeSheet, tables: Tables, say: Say) -> None:
+def _tell(rows: Sequence[OutcomeRow], sheet: OutcomeSheet, tables: Tables, say: Say) -> None:
     """The declared family, in the words of the table."""
     both = sum(sheet.of(patient) is not None for patient in tables.names())
     say(f"{len(tables.patients)} patients in the results, {len(sheet.outcomes)} outcomes, {both} in both")
@@ -130,7 +130,7 @@ def _tell(rows: Sequence[TestRow], sheet: OutcomeSheet, tables: Tables, say: Say
     say(f"{len(rows)} tests; {without} have no p-value, for the reason in their row")
 
 
-def _numbers(row: TestRow) -> str:
+def _numbers(row: OutcomeRow) -> str:
     """``n 24; 0.42 (0.11 to 0.80), p .012, adjusted .06``, or the reason."""
     if row.estimate is None:
         return f"n {row.n}; {row.reason}"

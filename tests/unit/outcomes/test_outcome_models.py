@@ -172,7 +172,7 @@ def test_the_smallest_p_counts_who_could_have_failed() -> None:
 
 
 def immortal(generator: np.random.Generator, hazard: float) -> tuple[AtRisk, np.ndarray]:
-    """200 treated; who responds (high change) is biopsied later; only who lives to the biopsy has a change."""
+    """200 treated; who responds is biopsied later; only who lives to the biopsy has a change."""
     x = generator.normal(0, 1, 200)
     entry = np.round(generator.uniform(20, 40, 200) + np.where(x > 0, 90, 0)) + 0.5
     time = np.ceil(generator.exponential(250 * np.exp(-hazard * x)))

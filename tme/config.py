@@ -44,6 +44,7 @@ SYNONYMS = {
     "C2D1": "on_treatment",
     "C3D1": "on_treatment",
 }
+FamilyTest = Literal["wilcoxon", "mann_whitney", "firth_logistic", "ancova", "spearman", "cox_pfs", "cox_os"]
 STRATA: dict[str, tuple[str, ...]] = {"LMS": ("leiomyosarcoma", "lms"), "LPS": ("liposarcoma", "lps")}
 ALIASES = {
     "tumour": "Tumor",
@@ -240,10 +241,7 @@ class OutcomeSettings(Settings):
         description="STAIN.metric of the declared family, each in its primary compartment; "
         "change.primary_metrics if empty.",
     )
-    family_tests: tuple[
-        Literal["wilcoxon", "mann_whitney", "firth_logistic", "ancova", "spearman", "cox_pfs", "cox_os"],
-        ...,
-    ] = Field(
+    family_tests: tuple[FamilyTest, ...] = Field(
         ("wilcoxon", "mann_whitney", "spearman", "cox_pfs", "cox_os"),
         description="Tests of the family, one for each question, over which p-values are adjusted.",
     )

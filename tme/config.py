@@ -238,8 +238,7 @@ class OutcomeSettings(Settings):
 
     family: tuple[str, ...] = Field(
         (),
-        description="STAIN.metric of the declared family, each in its primary compartment; "
-        "change.primary_metrics if empty.",
+        description="STAIN.metric of the declared family; change.primary_metrics if empty.",
     )
     family_tests: tuple[FamilyTest, ...] = Field(
         ("wilcoxon", "mann_whitney", "spearman", "cox_pfs", "cox_os"),
@@ -251,8 +250,7 @@ class OutcomeSettings(Settings):
     )
     covariates: tuple[str, ...] = Field(
         (),
-        description="Columns of outcomes.csv for adjusted models, in this order; at most one term in ten "
-        "events is used.",
+        description="Columns of outcomes.csv to adjust for, in order; at most one term to ten events.",
     )
 
 
@@ -308,10 +306,7 @@ class Config(Settings):
         return self
 
     def sha256(self) -> str:
-        """Hash of every key that can change a result; `RunSettings` is left out.
-
-        So is `OutcomeSettings`: what is tested after a run changes none of its numbers.
-        """
+        """Hash of every key that can change a run's results: not who computes, nor what is tested later."""
         # A weights file counts by its content (`weights_sha256`, the model's hash), not by its path.
         left_out: Any = {"run": True, "outcomes": True, "cells": {"weights"}}
         return settings_hash(self.model_dump(mode="json", exclude=left_out))

@@ -17,7 +17,7 @@ from tme.metrics.family import metric_columns
 from tme.metrics.measure import EVALUABLE
 from tme.metrics.types import CHANGE_KINDS, ColumnSpec
 from tme.outcomes.sheet import OutcomeSheet
-from tme.outcomes.types import DELTA_ABS, LOG2FC, NO_PAIR, NOT_JUDGED, Subject, Variable, joined
+from tme.outcomes.types import DELTA_ABS, LOG2FC, NO_PAIR, NOT_JUDGED, Subject, Variable
 
 Row = Mapping[str, str]
 Key = tuple[str, str, str]
@@ -214,10 +214,10 @@ def number(text: str) -> float | None:
 
 
 def missing_days(found: Iterable[Variable]) -> str:
-    """What to do where no patient has the day of the on-treatment biopsy; "" where one has."""
-    if any(subject.entry_day is not None for variable in found for subject in variable.subjects):
+    """What is missing where no patient with a change has the day of the biopsy; "" where one has."""
+    changed = [subject for variable in found for subject in variable.subjects if subject.change is not None]
+    if not changed or any(subject.entry_day is not None for subject in changed):
         return ""
-    return joined(
-        "no biopsy_day in the sample sheet",
-        "nor biopsy_date there (--sheet) with first_dose_date in the outcomes",
+    return (
+        "the sample sheet gives no biopsy_day, nor biopsy_date (--sheet) with first_dose_date in the outcomes"
     )

@@ -154,20 +154,21 @@ def wilcoxon(differences: Numbers) -> Result:
     """
     ranks = doubled_ranks(np.abs(differences))
     moved = ranks[differences != 0]
-    averages, low, high = walsh_interval(differences)
+    if not len(moved):
+        return Result(method=WILCOXON, estimate=0.0, reason="no patient changed")
+    centre, low, high = walsh_interval(differences)
     rises = int(ranks[differences > 0].sum())
-    found = Result(
+    p, smallest = two_sided(sign_sums(moved), rises, (int(moved.sum()), 2))
+    return Result(
         method=WILCOXON,
-        estimate=averages,
+        estimate=centre,
         ci_low=low,
         ci_high=high,
         statistic=rises / 2,
+        p=p,
+        p_smallest=smallest,
         reason=TOO_FEW if low is None else "",
-    )
-    if not len(moved):
-        return Result(method=WILCOXON, estimate=0.0, reason="no patient changed")
-    p, smallest = two_sided(sign_sums(moved), rises, (int(moved.sum()), 2))
-    return Result(**{**vars(found), "p": p, "p_smallest": smallest}).honest()
+    ).honest()
 
 
 def walsh_interval(differences: Numbers) -> tuple[float, float | None, float | None]:

@@ -69,7 +69,7 @@ def run_associate(request: AssociateRequest, say: Say) -> int:
         write_csv(results / FLOW, flow_columns(), flow)
         _write_provenance(request, config)
     why = missing_days(found)
-    if why and any(row.test == "cox_pfs" for row in rows):
+    if why:
         say(f"caution: {request.outcomes.name} · survival is not tested · {why} · give one of them")
     _tell(rows, sheet, tables, say)
     say(f"look at {results / TESTS}; who is in which test: {results / FLOW}")

@@ -164,7 +164,7 @@ def test_without_biopsy_days_survival_has_a_reason(
     assert run(tmp_path, patients, outcomes) == 0
     found = one(tmp_path, "cox_pfs")
     assert (found["n"], found["p"], found["reason"]) == ("0", "", "no patient left: 24 no biopsy day")
-    assert "survival is not tested · no biopsy_day in the sample sheet" in capsys.readouterr().out
+    assert "survival is not tested · the sample sheet gives no biopsy_day" in capsys.readouterr().out
 
 
 def test_strata_are_found_by_histology(tmp_path: Path) -> None:

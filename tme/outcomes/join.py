@@ -218,6 +218,4 @@ def missing_days(found: Iterable[Variable]) -> str:
     changed = [subject for variable in found for subject in variable.subjects if subject.change is not None]
     if not changed or any(subject.entry_day is not None for subject in changed):
         return ""
-    return (
-        "the sample sheet gives no biopsy_day, nor biopsy_date (--sheet) with first_dose_date in the outcomes"
-    )
+    return "the sample sheet gives no biopsy_day, nor biopsy_date (--sheet) with first_dose_date"

@@ -20,7 +20,8 @@ CONFIG = Config.model_validate({"change": {"primary_metrics": [f"CD8.{DENSITY}"]
 def pair(patient: str, n: tuple[int, int], **more: Any) -> dict[str, str]:
     row = {
         "patient_id": patient, "lesion_id": "L1", "stain": "CD8", "compartment": "evaluable",
-        "metric": DENSITY, "kind": "count density", "timepoint_pre": "baseline", "timepoint_post": "on_treatment",
+        "metric": DENSITY, "kind": "count density",
+        "timepoint_pre": "baseline", "timepoint_post": "on_treatment",
         "n_pre": n[0], "n_post": n[1], "area_pre_mm2": 2.0, "area_post_mm2": 4.0,
         "change_call": "within_noise", "pairing": "same_lesion", **more,
     }  # fmt: skip

@@ -135,8 +135,26 @@ def train(
 
 
 @app.command()
-def explain(name: Annotated[str, typer.Argument(help="A metric or column, or 'config'.")]) -> None:
-    """Definition, unit, formula, paper and caveats of a metric or column."""
+def associate(
+    results: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    outcomes: Annotated[Path, typer.Argument(help="CSV with one row per patient; see docs/outcomes.md.")],
+    config: Annotated[
+        Path | None, typer.Option("--config", help="YAML settings; of these, only 'outcomes' counts.")
+    ] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option("--sheet", help="Sample sheet, for biopsy dates where it gives no biopsy_day."),
+    ] = None,
+) -> None:
+    """Test the changes against response, tumour size and survival; write cohort_tests.csv."""
+    from tme.pipeline.associate import AssociateRequest, run_associate
+
+    raise typer.Exit(run_associate(AssociateRequest(results, outcomes, config, sheet), typer.echo))
+
+
+@app.command()
+def explain(name: Annotated[str, typer.Argument(help="A metric, column or test, or 'config'.")]) -> None:
+    """Definition, unit, formula, paper and caveats of a metric, column or test."""
     from tme.dictionary import explain as explain_metric
 
     typer.echo(explain_metric(name))

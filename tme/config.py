@@ -44,6 +44,8 @@ SYNONYMS = {
     "C2D1": "on_treatment",
     "C3D1": "on_treatment",
 }
+FamilyTest = Literal["wilcoxon", "mann_whitney", "firth_logistic", "ancova", "spearman", "cox_pfs", "cox_os"]
+STRATA: dict[str, tuple[str, ...]] = {"LMS": ("leiomyosarcoma", "lms"), "LPS": ("liposarcoma", "lps")}
 ALIASES = {
     "tumour": "Tumor",
     "tumor": "Tumor",
@@ -231,6 +233,27 @@ class ChangeSettings(Settings):
     )
 
 
+class OutcomeSettings(Settings):
+    """Tests of the change against the outcome (`tme associate`); no number of a run depends on them."""
+
+    family: tuple[str, ...] = Field(
+        (),
+        description="STAIN.metric of the declared family; change.primary_metrics if empty.",
+    )
+    family_tests: tuple[FamilyTest, ...] = Field(
+        ("wilcoxon", "mann_whitney", "spearman", "cox_pfs", "cox_os"),
+        description="Tests of the family, one for each question, over which p-values are adjusted.",
+    )
+    strata: dict[str, tuple[str, ...]] = Field(
+        default_factory=lambda: dict(STRATA),
+        description="Strata the family is tested in too: name, and how words of 'histology' in it end.",
+    )
+    covariates: tuple[str, ...] = Field(
+        (),
+        description="Columns of outcomes.csv to adjust for, in order; at most one term to ten events.",
+    )
+
+
 class OverlaySettings(Settings):
     """What the pathologist looks at."""
 
@@ -266,6 +289,7 @@ class Config(Settings):
     regions: RegionSettings = Field(default_factory=RegionSettings)
     metrics: MetricSettings = Field(default_factory=MetricSettings)
     change: ChangeSettings = Field(default_factory=ChangeSettings)
+    outcomes: OutcomeSettings = Field(default_factory=OutcomeSettings)
     overlay: OverlaySettings = Field(default_factory=OverlaySettings)
     run: RunSettings = Field(default_factory=RunSettings)
 
@@ -282,9 +306,10 @@ class Config(Settings):
         return self
 
     def sha256(self) -> str:
-        """Hash of every key that can change a result; `RunSettings` is left out."""
+        """Hash of every key that can change a run's results: not who computes, nor what is tested later."""
         # A weights file counts by its content (`weights_sha256`, the model's hash), not by its path.
-        return settings_hash(self.model_dump(mode="json", exclude={"run": True, "cells": {"weights"}}))
+        left_out: Any = {"run": True, "outcomes": True, "cells": {"weights"}}
+        return settings_hash(self.model_dump(mode="json", exclude=left_out))
 
 
 def settings_hash(settings: Any) -> str:

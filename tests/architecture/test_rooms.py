@@ -13,7 +13,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "_data" not in path.p
 FOUNDATIONS = {"errors", "units", "geometry", "config", "registry", "store", "safety", "tables", "__init__"}
 STAGES = [
     "cohort", "slide", "tissue", "tiles", "stains", "cells", "vessels", "regions", "metrics", "change",
-    "dictionary", "overlay", "report", "export",
+    "outcomes", "dictionary", "overlay", "report", "export",
 ]  # fmt: skip
 ONLY_IN = {
     "dask": {"pipeline/dask_runner.py"},

@@ -12,8 +12,14 @@ from tme.metrics.types import CHANGE_KINDS
 from tme.stains import STAINS
 
 
-def check_names(settings: ChangeSettings) -> None:
+def check_names(settings: ChangeSettings, family: tuple[str, ...] = ()) -> None:
     """Refuse metrics that do not exist, or not for the stain named with them.
+
+    Parameters
+    ----------
+    settings : ChangeSettings
+    family : tuple of str
+        STAIN.metric names of ``outcomes.family``.
 
     Raises
     ------
@@ -32,6 +38,7 @@ def check_names(settings: ChangeSettings) -> None:
     problems = [
         *_unknown("change.primary_metrics", settings.primary_metrics, set(of_stains)),
         *_unknown("change.rc_log2", tuple(settings.rc_log2), called),
+        *_unknown("outcomes.family", family, set(of_stains)),
     ]
     if problems:
         raise ConfigError(problems[0].what, problems=tuple(problems))

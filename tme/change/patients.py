@@ -33,7 +33,7 @@ def patient_rows(pairs: Sequence[PairRow], patients: Sequence[str], config: Conf
     config : Config
         Its primary pair of time points is shown, or the first two.
     """
-    shown = _primary_pair(config)
+    shown = primary_pair(config)
     rows = []
     for patient in patients:
         groups: dict[tuple[str, str, str], list[PairRow]] = {}
@@ -78,7 +78,8 @@ def patient_columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [name for name in names if name.count("__") != 3] + long
 
 
-def _primary_pair(config: Config) -> tuple[str, str] | None:
+def primary_pair(config: Config) -> tuple[str, str] | None:
+    """The pair of time points the wide table shows; None where there is only one time point."""
     order = config.cohort.timepoints
     return config.cohort.primary_pair or ((order[0], order[1]) if len(order) > 1 else None)
 
@@ -148,7 +149,7 @@ def _primary(joined: dict[tuple[str, str, str], PairRow], settings: ChangeSettin
         stain, _, metric = name.partition(".")
         compartment = _primary_compartment(joined, stain, metric, settings.primary_compartment)
         row = joined.get((stain, compartment, metric))
-        out |= {f"{_prefix(name)}_{item}": getattr(row, item, None) for item in PRIMARY}
+        out |= {f"{primary_prefix(name)}_{item}": getattr(row, item, None) for item in PRIMARY}
     return out
 
 
@@ -163,5 +164,6 @@ def _primary_compartment(
     return TUMOUR if both else EVALUABLE
 
 
-def _prefix(name: str) -> str:
+def primary_prefix(name: str) -> str:
+    """How the columns of a primary metric STAIN.metric begin."""
     return "primary_" + name.replace(".", "_")

@@ -69,15 +69,7 @@ def read_mpp(text: str, decimal_comma: bool = False) -> float | None:
     """µm/px between 0.1 and 2, or None; ``0,25`` only where the sheet's separator is a semicolon."""
     if not text:
         return None
-    number = text.replace(",", ".") if decimal_comma and text.count(",") == 1 else text
-    if _NUMBER.fullmatch(number) is None:
-        example = " (0.25, with a point)" if "," in text else ", e.g. 0.25, without a unit"
-        raise SheetError(
-            f"mpp {shown(text)} is not a number",
-            why="it is the slide's µm per pixel",
-            fix=f"write a number{example}",
-        )
-    mpp = float(number)
+    mpp = read_number(text, "mpp", "it is the slide's µm per pixel", "0.25", decimal_comma)
     if not MIN_MPP <= mpp <= MAX_MPP:
         raise SheetError(
             f"mpp {shown(text)} is outside {MIN_MPP}-{MAX_MPP:g} µm/px",
@@ -87,20 +79,30 @@ def read_mpp(text: str, decimal_comma: bool = False) -> float | None:
     return mpp
 
 
-def read_date(text: str) -> str:
+def read_number(text: str, column: str, meaning: str, example: str, decimal_comma: bool = False) -> float:
+    """A number with a point, or with a comma where the sheet's separator is a semicolon."""
+    number = text.replace("\u2212", "-")
+    number = number.replace(",", ".") if decimal_comma and text.count(",") == 1 else number
+    if _NUMBER.fullmatch(number) is None:
+        shape = f" ({example}, with a point)" if "," in text else f", e.g. {example}, without a unit"
+        raise SheetError(f"{column} {shown(text)} is not a number", why=meaning, fix=f"write a number{shape}")
+    return float(number)
+
+
+def read_date(text: str, column: str = "biopsy_date") -> str:
     """An ISO date, or "". Other notations are not guessed: the message offers their readings."""
     if not text:
         return ""
     found = _ISO_DATE.fullmatch(text)
     if found is None:
         raise SheetError(
-            f"biopsy_date {shown(text)} is not of the form 2026-03-04",
+            f"{column} {shown(text)} is not of the form 2026-03-04",
             why="day and month could be swapped",
             fix=_readings(text) or "write year-month-day",
         )
     if _calendar(*map(int, found.groups())) is None or not 1900 <= int(found[1]) <= 2200:
         raise SheetError(
-            f"biopsy_date {shown(text)} is not a date", why="there is no such day", fix="correct it"
+            f"{column} {shown(text)} is not a date", why="there is no such day", fix="correct it"
         )
     return text
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from tme.cohort.text import edits, plain, shown, word_key
 from tme.errors import Problem
@@ -41,7 +42,53 @@ _MEANT = {
     "micronsperpixel": "mpp",
 }
 # Words of their own that happen to be spelled like a known name.
-_INNOCENT = {"side", "site", "biopsysite", "biopsytype", "biopsysize", "strain", "status", "match", "patch"}
+_INNOCENT = frozenset(
+    {"side", "site", "biopsysite", "biopsytype", "biopsysize", "strain", "status", "match", "patch"}
+)
+
+
+@dataclass(frozen=True)
+class SheetColumns:
+    """The columns one kind of sheet may have.
+
+    Attributes
+    ----------
+    required, optional : tuple of str
+    meant : mapping
+        `word_key` of another word -> the column it stands for, where the spelling is not near.
+    innocent : frozenset of str
+        `word_key` of words of their own that happen to be spelled like a known name.
+    begin : str
+        What to do who has an empty sheet.
+    """
+
+    required: tuple[str, ...]
+    optional: tuple[str, ...]
+    meant: Mapping[str, str] = field(default_factory=dict)
+    innocent: frozenset[str] = frozenset()
+    begin: str = "write one with `tme init FOLDER`"
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Required and optional ones."""
+        return self.required + self.optional
+
+    def near(self, name: str) -> str:
+        """The known column ``name`` was probably meant to be, or ""."""
+        key = word_key(name)
+        if not key or key in self.innocent:
+            return ""
+        if key in self.meant:
+            return self.meant[key]
+        for known in self.known:
+            target = word_key(known)
+            allowed = 1 if len(target) <= 6 else 2
+            if abs(len(target) - len(key)) <= allowed and edits(key, target) <= allowed:
+                return known
+        return ""
+
+
+SAMPLE_SHEET = SheetColumns(REQUIRED, OPTIONAL, _MEANT, _INNOCENT)
 
 
 @dataclass(frozen=True)
@@ -61,22 +108,7 @@ class Columns:
     notes: tuple[Problem, ...]
 
 
-def near_column(name: str) -> str:
-    """The known column ``name`` was probably meant to be, or ""."""
-    key = word_key(name)
-    if not key or key in _INNOCENT:
-        return ""
-    if key in _MEANT:
-        return _MEANT[key]
-    for known in KNOWN:
-        target = word_key(known)
-        allowed = 1 if len(target) <= 6 else 2
-        if abs(len(target) - len(key)) <= allowed and edits(key, target) <= allowed:
-            return known
-    return ""
-
-
-def read_columns(header: list[str], sheet: str) -> Columns:
+def read_columns(header: list[str], sheet: str, columns: SheetColumns = SAMPLE_SHEET) -> Columns:
     """Check a header row.
 
     A column that is near a known one is a problem, and is then read as the known one so that the
@@ -88,6 +120,8 @@ def read_columns(header: list[str], sheet: str) -> Columns:
         Cells of the header row.
     sheet : str
         Name of the sheet, for messages.
+    columns : SheetColumns
+        What is known.
     """
     given = [plain(cell.lstrip("\ufeff\u200b")) for cell in header]
     where = f"{sheet} header"
@@ -95,7 +129,7 @@ def read_columns(header: list[str], sheet: str) -> Columns:
     notes: list[Problem] = []
     names: list[str | None] = []
     for name in given:
-        near = "" if name in KNOWN else near_column(name)
+        near = "" if name in columns.known else columns.near(name)
         if name and name in names:
             problems.append(_twice(where, name))
             names.append(None)
@@ -103,10 +137,12 @@ def read_columns(header: list[str], sheet: str) -> Columns:
             problems.append(_near(where, name, near))
             names.append(near if near not in given and near not in names else None)
         else:
-            if name and name not in KNOWN:
+            if name and name not in columns.known:
                 notes.append(_carried(where, name))
             names.append(name)
-    problems += [_missing(where, name, given) for name in REQUIRED if name not in names]
+    problems += [
+        _missing(where, name, given, columns.required) for name in columns.required if name not in names
+    ]
     return Columns(tuple(names), tuple(problems), tuple(notes))
 
 
@@ -132,11 +168,11 @@ def _carried(where: str, name: str) -> Problem:
     return Problem(where, f"the column {shown(name)} is not known to tme", "it is carried along", "", "note")
 
 
-def _missing(where: str, name: str, given: list[str]) -> Problem:
+def _missing(where: str, name: str, given: list[str], required: tuple[str, ...]) -> Problem:
     found = ", ".join(shown(column) for column in given if column)[:300] or "nothing"
     return Problem(
         where,
         f"the column '{name}' is missing",
         f"columns found: {found}",
-        f"add a column '{name}'; required are {', '.join(REQUIRED)}",
+        f"add a column '{name}'; required are {', '.join(required)}",
     )

@@ -11,11 +11,10 @@ from tme.cohort.columns import read_columns
 from tme.cohort.files import check_slide
 from tme.cohort.folder import closed_folders, folder_notes, read_names, scan
 from tme.cohort.look_alikes import almost_alike, look_alikes
-from tme.cohort.reader import Table, read_table
-from tme.cohort.rows import RawRow, RowContext, read_row
+from tme.cohort.reader import read_table
+from tme.cohort.rows import RawRow, RowContext, read_row, rows_of
 from tme.cohort.rules import mixed_lesions, same_slides, shared_annotations
 from tme.cohort.slide_ids import repeated_ids, with_ids
-from tme.cohort.text import shown
 from tme.cohort.time_order import dates_and_days, time_order
 from tme.cohort.types import Cohort, SlideRow
 from tme.cohort.words import Vocabulary
@@ -108,7 +107,7 @@ def read_cohort(
         ]
     table = read_table(path)
     columns = read_columns(table.header, table.name)
-    raw, problems = _cells_by_column(table, columns.names)
+    raw, problems = rows_of(table, columns.names)
     if not raw and not problems:
         problems = [
             Problem(table.name, "the sheet has no rows", "there is nothing to do", "add one row per slide")
@@ -140,27 +139,6 @@ def _from_folder(
         raise SheetError(summary.what, problems=(summary, *left_out, *closed_folders(found)))
     notes = [*left_out, *folder_notes(found)]
     return _checked(fitting, RowContext(folder, words), settings, fingerprints, [], notes)
-
-
-def _cells_by_column(table: Table, names: tuple[str | None, ...]) -> tuple[list[RawRow], list[Problem]]:
-    rows, problems = [], []
-    for number, cells in table.rows:
-        beyond = [cell for cell in cells[len(names) :] if cell.strip()]
-        nameless = [cell for name, cell in zip(names, cells, strict=False) if name == "" and cell.strip()]
-        if beyond or nameless:
-            problems.append(_loose_cell(number, (beyond or nameless)[0], len(cells), len(names)))
-        filled = [*cells, *[""] * (len(names) - len(cells))]
-        rows.append(RawRow(number, {name: cell for name, cell in zip(names, filled, strict=False) if name}))
-    return rows, problems
-
-
-def _loose_cell(number: int, cell: str, given: int, columns: int) -> Problem:
-    return Problem(
-        f"row {number}",
-        f"the cell {shown(cell)} belongs to no column",
-        f"the row has {given} cells, the header {columns}",
-        "put quotation marks round text that holds the separator, or name the column",
-    )
 
 
 def _checked(

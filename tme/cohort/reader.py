@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from tme.cohort.columns import KNOWN, near_column
+from tme.cohort.columns import SAMPLE_SHEET, SheetColumns
 from tme.cohort.text import plain
 from tme.errors import SheetError
 
@@ -45,8 +45,14 @@ class Table:
     delimiter: str
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path, columns: SheetColumns = SAMPLE_SHEET) -> Table:
     """Read a comma, semicolon or tab separated file.
+
+    Parameters
+    ----------
+    path : Path
+    columns : SheetColumns
+        What the header may hold; the separator that finds most of it is taken.
 
     Raises
     ------
@@ -54,14 +60,14 @@ def read_table(path: Path) -> Table:
         If it cannot be read, is not UTF-8 text, is damaged or empty.
     """
     text = _decode(_bytes(path), path.name)
-    delimiter, text = _delimiter(text)
+    delimiter, text = _delimiter(text, columns)
     numbered = [(number, cells) for number, cells in _records(text, delimiter, path.name) if _filled(cells)]
     if not numbered:
         raise SheetError(
             "the sheet is empty",
             where=path.name,
             why="there is no header row",
-            fix="write one with `tme init FOLDER`",
+            fix=columns.begin,
         )
     return Table(path.name, numbered[0][1], tuple(numbered[1:]), delimiter)
 
@@ -73,7 +79,7 @@ def _bytes(path: Path) -> bytes:
             raise SheetError(
                 f"the file has {size / 1e6:.0f} MB",
                 where=path.name,
-                why=f"a sample sheet has less than {MAX_SHEET_BYTES / 1e6:.0f} MB",
+                why=f"a sheet has less than {MAX_SHEET_BYTES / 1e6:.0f} MB",
                 fix="give the sheet, not a slide",
             )
         return path.read_bytes()
@@ -113,7 +119,7 @@ def _decode(data: bytes, name: str) -> str:
     return text
 
 
-def _delimiter(text: str) -> tuple[str, str]:
+def _delimiter(text: str, columns: SheetColumns) -> tuple[str, str]:
     """The separator whose header has most known columns, and the text without Excel's ``sep=`` line."""
     lines = _LINE_END.split(text[:_HEADER_WITHIN])
     header = next((line for line in lines if line.strip(" \t,;")), "")
@@ -123,7 +129,7 @@ def _delimiter(text: str) -> tuple[str, str]:
 
     def score(delimiter: str) -> tuple[int, int]:
         cells = [plain(cell) for cell in next(csv.reader([header], delimiter=delimiter), [])]
-        return sum(cell in KNOWN or bool(near_column(cell)) for cell in cells), len(cells)
+        return sum(cell in columns.known or bool(columns.near(cell)) for cell in cells), len(cells)
 
     return max(DELIMITERS, key=score), text
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 from tme.cohort import cells
 from tme.cohort.columns import KNOWN
 from tme.cohort.files import check_annotations, check_slide, find_path
+from tme.cohort.reader import Table
 from tme.cohort.text import plain, shown
 from tme.cohort.types import SlideRow
 from tme.cohort.words import Vocabulary
@@ -34,6 +35,28 @@ class RawRow:
     cells: dict[str, str]
 
 
+def rows_of(table: Table, names: tuple[str | None, ...]) -> tuple[list[RawRow], list[Problem]]:
+    """Rows by column (see `Columns.names`), and cells that belong to none."""
+    rows, problems = [], []
+    for number, row in table.rows:
+        beyond = [cell for cell in row[len(names) :] if cell.strip()]
+        nameless = [cell for name, cell in zip(names, row, strict=False) if name == "" and cell.strip()]
+        if beyond or nameless:
+            problems.append(_loose_cell(number, (beyond or nameless)[0], len(row), len(names)))
+        filled = [*row, *[""] * (len(names) - len(row))]
+        rows.append(RawRow(number, {name: cell for name, cell in zip(names, filled, strict=False) if name}))
+    return rows, problems
+
+
+def _loose_cell(number: int, cell: str, given: int, columns: int) -> Problem:
+    return Problem(
+        f"row {number}",
+        f"the cell {shown(cell)} belongs to no column",
+        f"the row has {given} cells, the header {columns}",
+        "put quotation marks round text that holds the separator, or name the column",
+    )
+
+
 @dataclass(frozen=True)
 class RowContext:
     """What every row of one sheet is read with.
@@ -53,7 +76,7 @@ class RowContext:
 
 def read_row(raw: RawRow, context: RowContext) -> tuple[SlideRow, list[Problem]]:
     """Read a row; a cell with a problem is left empty in the value, so that other rules still run."""
-    reader = _Reader(raw, context)
+    reader = _SlideReader(raw, context)
     excluded = reader.value("exclude", cells.read_exclude, "")
     row = SlideRow(
         patient_id=reader.value("patient_id", lambda text: cells.read_id(text, "patient_id", True), ""),
@@ -78,12 +101,11 @@ def read_row(raw: RawRow, context: RowContext) -> tuple[SlideRow, list[Problem]]
     return row, reader.problems
 
 
-class _Reader:
+class CellReader:
     """Reads the cells of one row and keeps the problems."""
 
-    def __init__(self, raw: RawRow, context: RowContext) -> None:
+    def __init__(self, raw: RawRow) -> None:
         self.raw = raw
-        self.context = context
         self.where = f"row {raw.number}"
         self.problems: list[Problem] = []
 
@@ -101,7 +123,20 @@ class _Reader:
             return empty
 
     def name(self, column: str) -> str:
+        """An id, which may be empty."""
         return self.value(column, lambda text: cells.read_id(text, column), "")
+
+    def add(self, error: SheetError) -> None:
+        """Keep the problems of an error as those of this row."""
+        self.problems += [replace(problem, where=self.where) for problem in error.problems]
+
+
+class _SlideReader(CellReader):
+    """Reads the files of a row too."""
+
+    def __init__(self, raw: RawRow, context: RowContext) -> None:
+        super().__init__(raw)
+        self.context = context
 
     def slide(self, missing_ok: bool) -> Path:
         path = self.path("slide")
@@ -133,6 +168,3 @@ class _Reader:
             why = error.strerror or str(error)
             text = shown(plain(self.raw.cells[column]))
             self.add(SheetError(f"{column} {text} cannot be read", why=why, fix="check its permissions"))
-
-    def add(self, error: SheetError) -> None:
-        self.problems += [replace(problem, where=self.where) for problem in error.problems]

@@ -15,6 +15,7 @@ from tme.config import Config
 from tme.dictionary.rows import tables
 from tme.errors import ConfigError
 from tme.metrics.types import NEEDS_TEXT, ColumnSpec
+from tme.outcomes.columns import TESTS
 
 WIDTH = 96
 INTERVALS = {
@@ -34,7 +35,7 @@ BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 
 def explain(name: str) -> str:
-    """Text on a metric, a column or a key of the configuration; ``config`` lists the keys.
+    """Text on a metric, a column, a test or a key of the configuration; ``config`` lists the keys.
 
     Raises
     ------
@@ -47,7 +48,7 @@ def explain(name: str) -> str:
         # A column of patient_metrics.csv: stain, compartment, metric, item.
         name = name.split("__")[2]
     found = [
-        (file, column) for file, columns in tables().items() for column in columns if column.name == name
+        (file, column) for file, columns in _explained().items() for column in columns if column.name == name
     ]
     if found:
         return "\n\n".join(_column_text(files, column) for column, files in _grouped(found))
@@ -55,6 +56,11 @@ def explain(name: str) -> str:
         if name in (key, key.partition(".")[2]):
             return _key_text(key, field, default)
     raise _unknown(name)
+
+
+def _explained() -> dict[str, list[ColumnSpec]]:
+    """File, or what else a name belongs to, -> what there is to say of each name."""
+    return {**tables(), "a test of cohort_tests.csv": list(TESTS)}
 
 
 def config_keys() -> Iterator[tuple[str, FieldInfo, Any]]:
@@ -123,13 +129,13 @@ def bounds_text(field: FieldInfo) -> str:
 
 
 def _unknown(name: str) -> ConfigError:
-    known = {column.name for columns in tables().values() for column in columns}
+    known = {column.name for columns in _explained().values() for column in columns}
     known |= {key for key, _, _ in config_keys()} | {"config"}
     near = get_close_matches(name, sorted(known), n=3, cutoff=0.5)
     return ConfigError(
-        f"there is no metric, column or key named {name!r}",
+        f"there is no metric, column, test or key named {name!r}",
         where="explain",
-        why="names are those of the tables' columns and of the configuration's keys",
+        why="names are those of the tables' columns, of the tests and of the configuration's keys",
         fix=f"did you mean {' or '.join(near)}?" if near else "data_dictionary.csv lists every column",
     )
 
@@ -139,4 +145,4 @@ def _wrapped(text: str, start: str) -> list[str]:
 
 
 def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?")) else ".")

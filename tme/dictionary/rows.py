@@ -8,6 +8,7 @@ from tme.change.columns import PAIR_COLUMNS
 from tme.dictionary.objects import CELL_COLUMNS, VESSEL_COLUMNS
 from tme.metrics import slide_column_specs
 from tme.metrics.types import NEEDS_TEXT, ColumnSpec, key_column
+from tme.outcomes.columns import FLOW_COLUMNS, TEST_COLUMNS
 
 FIELDS = ("file", "column", "unit", "kind", "definition", "formula", "source")
 WIDE = "<stain>__<compartment>__<metric>__"
@@ -48,6 +49,8 @@ def tables() -> dict[str, list[ColumnSpec]]:
         "slide_metrics.csv": slide_column_specs(),
         "pairs.csv": list(PAIR_COLUMNS),
         "patient_metrics.csv": list(PATIENT_COLUMNS),
+        "cohort_tests.csv": list(TEST_COLUMNS),
+        "cohort_flow.csv": list(FLOW_COLUMNS),
         "cells.parquet": list(CELL_COLUMNS),
         "vessels.parquet": list(VESSEL_COLUMNS),
     }

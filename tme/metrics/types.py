@@ -10,7 +10,18 @@ from tme.stains.types import Stain
 
 Value = float | int | str | None
 Kind = Literal[
-    "count density", "positive", "bounded", "index", "count", "interval", "key", "qc", "change", "object"
+    "count density",
+    "positive",
+    "bounded",
+    "index",
+    "count",
+    "interval",
+    "key",
+    "qc",
+    "change",
+    "object",
+    "outcome",
+    "test",
 ]
 Needs = Literal["any", "cells", "til", "positive", "vessels", "dab"]
 

@@ -26,7 +26,7 @@ def check_sheet(sheet: Path, config_file: Path | None, cores: int, say: Say) -> 
         0 nothing stands in the way, 2 the sheet or the settings do, 3 some slides do.
     """
     config = load_config(config_file)
-    check_names(config.change)
+    check_names(config.change, config.outcomes.family)
     reading = read_run_cohort(sheet, config)
     rows = reading.slides()
     # A sheet with problems is looked through all the same, so that they are mended in one go.

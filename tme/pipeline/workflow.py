@@ -93,7 +93,7 @@ def open_workflow(settings: Mapping[str, Any], discard: bool) -> Run:
     output = Path(str(settings["output"])).resolve()
     config_file = str(Path(str(settings["config"])).resolve()) if settings.get("config") else ""
     config = load_config(Path(config_file) if config_file else None)
-    check_names(config.change)
+    check_names(config.change, config.outcomes.family)
     cohort = load_run_cohort(sheet, config)
     plan = make_plan(cohort, config, output, fingerprint)
     run = Run(str(sheet), str(output), config_file, config, cohort, plan)

@@ -28,3 +28,9 @@ def test_other_names_are_refused(settings: dict, meant: str) -> None:
     with pytest.raises(ConfigError, match="there is no metric") as caught:
         check_names(ChangeSettings.model_validate(settings))
     assert meant in str(caught.value)
+
+
+def test_a_family_of_outcomes_is_held_against_the_metrics_too() -> None:
+    check_names(ChangeSettings(), ("CD31.mvd_per_mm2", "CD8.til_fraction_pct"))
+    with pytest.raises(ConfigError, match=r"outcomes\.family.*did you mean 'CD31\.mvd_per_mm2'"):
+        check_names(ChangeSettings(), ("CD31.mvd_per_mm",))

@@ -10,7 +10,8 @@ from tme.config import Config
 from tme.dictionary import dictionary_columns, dictionary_rows, explain
 from tme.errors import ConfigError
 from tme.metrics import slide_columns
-from tme.metrics.types import CHANGE_KINDS
+from tme.metrics.types import CHANGE_KINDS, ColumnSpec
+from tme.outcomes.columns import TESTS, cohort_test_columns, flow_columns
 from tme.tables import csv_document
 from tme.vessels.types import VESSEL_SCHEMA
 
@@ -24,6 +25,8 @@ def columns_of(file: str) -> list[str]:
     [
         ("slide_metrics.csv", slide_columns()),
         ("pairs.csv", change_columns()),
+        ("cohort_tests.csv", cohort_test_columns()),
+        ("cohort_flow.csv", flow_columns()),
         ("cells.parquet", CELL_SCHEMA.names),
         ("vessels.parquet", VESSEL_SCHEMA.names),
     ],
@@ -53,6 +56,20 @@ def test_explain_tells_when_a_metric_misleads() -> None:
     text = explain("mvd_per_mm2")
     for word in ("Lymphatics", "macrophages", "CD34", "Weidner", "interval:", "/mm²", "count density"):
         assert word in text
+
+
+@pytest.mark.parametrize("test", TESTS, ids=lambda test: test.name)
+def test_explain_answers_for_every_test(test: ColumnSpec) -> None:
+    text = explain(test.name)
+    assert text.startswith(f"{test.name}  (a test of cohort_tests.csv)")
+    assert "when it misleads" in text
+    assert test.source[:20] in text
+
+
+def test_every_test_of_the_settings_is_explained() -> None:
+    settings = Config.model_fields["outcomes"].annotation.model_fields["family_tests"].annotation
+    choices = settings.__args__[0].__args__
+    assert set(choices) <= {test.name for test in TESTS}
 
 
 def test_explain_finds_a_wide_column() -> None:

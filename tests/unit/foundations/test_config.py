@@ -73,6 +73,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_the_hash_covers_results_and_not_who_computes() -> None:
     base = Config()
     assert Config.model_validate({"run": {"workers": 7, "task_px": 4096}}).sha256() == base.sha256()
+    assert Config.model_validate({"outcomes": {"covariates": ["age"]}}).sha256() == base.sha256()
     assert Config.model_validate({"tissue": {"mpp": 5}}).sha256() != base.sha256()
 
 

@@ -1,0 +1,144 @@
+"""`tme associate`: a finished run and ``outcomes.csv`` -> ``cohort_tests.csv`` and ``cohort_flow.csv``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tme import __version__
+from tme.change import check_names
+from tme.config import Config, load_config, settings_hash
+from tme.errors import ConfigError
+from tme.outcomes.associate import DECLARED, OutcomeRow, associate
+from tme.outcomes.columns import cohort_test_columns, flow_columns
+from tme.outcomes.covariates import check_covariates
+from tme.outcomes.flow import flow_rows
+from tme.outcomes.join import Tables, missing_days, variables
+from tme.outcomes.sheet import OutcomeSheet, read_outcomes
+from tme.pipeline.inputs import load_run_cohort
+from tme.safety import file_sha256
+from tme.store import run_lock, write_json
+from tme.tables import read_csv, write_csv
+
+TESTS, FLOW = "cohort_tests.csv", "cohort_flow.csv"
+READ = ("patient_metrics.csv", "pairs.csv", "slide_metrics.csv")
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class AssociateRequest:
+    """What the user asked for on the command line."""
+
+    results: Path
+    outcomes: Path
+    config_file: Path | None = None
+    sheet: Path | None = None
+
+
+def run_associate(request: AssociateRequest, say: Say) -> int:
+    """Test every metric against the outcome and write both tables into the results.
+
+    Returns
+    -------
+    int
+        0.
+
+    Raises
+    ------
+    SheetError, ConfigError
+        Before anything is computed: wrong outcomes, settings, or no results in the folder.
+    ArtefactError
+        If a table of the results is damaged.
+    BusyError
+        If a run works in the folder.
+    """
+    results = request.results
+    config = _settings(results, request.config_file)
+    check_names(config.change, config.outcomes.family)
+    with run_lock(results):
+        tables = _tables(results, request.sheet, config)
+        sheet = read_outcomes(request.outcomes, tables.names())
+        check_covariates(config.outcomes.covariates, sheet)
+        for note in sheet.notes:
+            say(f"{note.severity}: {note}")
+        found = variables(tables, sheet, config)
+        rows = associate(found, config.outcomes)
+        flow = flow_rows(tables.names(), sheet, found)
+        write_csv(results / TESTS, cohort_test_columns(), [row.row() for row in rows])
+        write_csv(results / FLOW, flow_columns(), flow)
+        _write_provenance(request, config)
+    why = missing_days(found)
+    if why:
+        say(f"caution: {request.outcomes.name} · survival is not tested · {why} · give one of them")
+    _tell(rows, sheet, tables, say)
+    say(f"look at {results / TESTS}; who is in which test: {results / FLOW}")
+    return 0
+
+
+def _settings(results: Path, config_file: Path | None) -> Config:
+    """Settings of the run; of a file named on the command line, only what concerns outcomes counts."""
+    kept = results / "provenance" / "config.yaml"
+    lacking = [
+        path for path in (results / name for name in (*READ, kept.relative_to(results))) if not path.is_file()
+    ]
+    if lacking:
+        raise ConfigError(
+            "this is not a folder of finished results",
+            where=str(results),
+            why=f"it has no {lacking[0].relative_to(results)}",
+            fix="name the folder that `tme run … -o` wrote, or run it to its end",
+        )
+    config = load_config(kept)
+    if config_file is None:
+        return config
+    return config.model_copy(update={"outcomes": load_config(config_file).outcomes})
+
+
+def _tables(results: Path, sheet: Path | None, config: Config) -> Tables:
+    dates = {}
+    if sheet is not None:
+        cohort = load_run_cohort(sheet, config, by_content=False)
+        dates = {row.slide_id: row.biopsy_date for row in cohort.slides}
+    patients, pairs, slides = (read_csv(results / name) for name in READ)
+    return Tables(patients, pairs, slides, dates)
+
+
+def _write_provenance(request: AssociateRequest, config: Config) -> None:
+    """What the tests were made from: hashes of the tables and of the outcomes, and the settings."""
+    settings = config.outcomes.model_dump(mode="json")
+    write_json(
+        request.results / "provenance" / "associate.json",
+        {
+            "tme": __version__,
+            "outcomes_sha256": file_sha256(request.outcomes),
+            "tables_sha256": {name: file_sha256(request.results / name) for name in READ},
+            "settings": settings,
+            "settings_sha256": settings_hash(settings),
+        },
+    )
+
+
+def _tell(rows: Sequence[OutcomeRow], sheet: OutcomeSheet, tables: Tables, say: Say) -> None:
+    """The declared family, in the words of the table."""
+    both = sum(sheet.of(patient) is not None for patient in tables.names())
+    say(f"{len(tables.patients)} patients in the results, {len(sheet.outcomes)} outcomes, {both} in both")
+    for row in rows:
+        if row.family == DECLARED:
+            say(f"{row.stain} {row.metric} ({row.compartment}) {row.test}: {_numbers(row)}")
+    without = sum(row.p is None and row.test != "auroc" for row in rows)
+    say(f"{len(rows)} tests; {without} have no p-value, for the reason in their row")
+
+
+def _numbers(row: OutcomeRow) -> str:
+    """``n 24; 0.42 (0.11 to 0.80), p .012, adjusted .06``, or the reason."""
+    if row.estimate is None:
+        return f"n {row.n}; {row.reason}"
+    text = f"n {row.n}; {row.estimate:.3g}"
+    if row.ci_low is not None and row.ci_high is not None:
+        text += f" ({row.ci_low:.3g} to {row.ci_high:.3g})"
+    if row.p is not None:
+        text += f", p {row.p:.2g}"
+    if row.p_adjusted is not None:
+        text += f", adjusted {row.p_adjusted:.2g}"
+    return text + (f"; {row.reason}" if row.reason else "")

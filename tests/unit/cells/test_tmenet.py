@@ -19,7 +19,7 @@ from scipy.spatial import cKDTree
 from tests.cell_scenes import profile_of
 from tme.cells.engines import _runtime
 from tme.cells.engines._description import read_description, weights_file
-from tme.cells.engines.tmenet import BUNDLED, NucleusEngine, NucleusSegmenter, with_others
+from tme.cells.engines.tmenet import BUNDLED, NucleusEngine, NucleusSegmenter, parted_by, with_others
 from tme.cells.types import Detections
 from tme.config import CellSettings
 from tme.errors import ConfigError, EngineError
@@ -207,6 +207,26 @@ def test_a_marker_in_the_nucleus_leaves_nuclei_to_the_network() -> None:
     assert len(np.unique(kept)) == nuclei.max()
     assert nuclei.max() <= found.max()
     assert not np.array_equal(found > 0, brown > 0)
+
+
+def test_brown_cells_with_several_nuclei_are_parted() -> None:
+    brown, nuclei = np.zeros((40, 120), np.int32), np.zeros((40, 120), np.int32)
+    brown[4:24, 4:58] = 1  # two nuclei, and brown far from both
+    nuclei[8:20, 6:16], nuclei[8:20, 28:38] = 1, 2
+    brown[4:24, 60:80] = 2  # one nucleus, and one that is mostly elsewhere
+    nuclei[8:20, 64:72], nuclei[8:20, 78:90] = 3, 4
+    brown[30:36, 4:20] = 3  # two, but no larger than a lymphocyte
+    nuclei[31:35, 5:10], nuclei[31:35, 13:18] = 5, 6
+    parted = parted_by(nuclei, brown, MPP)
+    assert ((parted > 0) == (brown > 0)).all()
+    assert len(np.unique(parted[brown == 2])) == len(np.unique(parted[brown == 3])) == 1
+    left, right = parted[14, 10], parted[14, 33]
+    assert left != right
+    assert (parted[8:20, 6:16] == left).all()
+    assert (parted[8:20, 28:38] == right).all()
+    assert parted.max() == len(np.unique(parted)) - 1
+    assert np.array_equal(parted_by(np.zeros_like(nuclei), brown, MPP), brown)
+    assert not parted_by(nuclei, np.zeros_like(brown), MPP).any()
 
 
 def test_cells_of_two_kinds_do_not_overlap() -> None:

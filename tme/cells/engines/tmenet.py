@@ -2,9 +2,9 @@
 
 In: RGB and the slide's stain profile. Out: labelled nuclei and, on H&E, how likely each is a lymphocyte.
 On a DAB section brown cells are cut out whole by the slide's own threshold, as the classical engine does,
-and the network finds the others; where the marker sits in the nucleus, brown nuclei are the network's too
-and only brown cells it missed are added. How it was made is in ``training/``, what it cannot do in
-``docs/model-card.md``.
+the network parts those that have run together and finds the others; where the marker sits in the nucleus,
+brown nuclei are the network's too and only brown cells it missed are added. How it was made is in
+``training/``, what it cannot do in ``docs/model-card.md``.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tme.cells.engines._parting import Labels, around
 from tme.cells.engines._runtime import Network, open_network
 from tme.cells.engines._weights import pinned_weights
 from tme.cells.instances import Instances, decode
+from tme.cells.nearest import nearest_within
 from tme.cells.nuclei import renumbered, right_size
 from tme.cells.types import Detections
 from tme.config import CellSettings
@@ -28,12 +29,19 @@ from tme.slide.types import RGB
 from tme.stains import STAINS
 from tme.stains.deconvolve import stain_od
 from tme.stains.types import StainProfile
+from tme.units import um2_to_px, um_to_px
 
 BUNDLED = Path(__file__).parent / "weights" / "tmenet-1.json"
 STRIDE = 16
 GLASS = 255
 GAP_UM = 0.5
 """Around the cells of one kind none of the other is looked for: their rim is not one."""
+LEAST_SHARED = 0.5
+"""Share of a nucleus that lies in the brown cell it belongs to."""
+LEAST_PARTED_UM2 = 50.0
+"""Smaller brown cells are never parted: two lymphocytes cover more."""
+PARTED_REACH_UM = 4.0
+"""How far from its nucleus a pixel of a parted cell may lie."""
 LEAST_FREE = 0.5
 """Share of a cell that must lie outside those of the other kind for it to be a cell of its own."""
 
@@ -72,7 +80,7 @@ class NucleusEngine:
         brown = brown_cells(stain_od(rgb, profile), profile, self.settings, mpp)
         if STAINS.get(profile.stain).marker_site == "nucleus":
             return Detections(with_others(nuclei, brown, mpp))
-        return Detections(with_others(brown, nuclei, mpp))
+        return Detections(with_others(parted_by(nuclei, brown, mpp), nuclei, mpp))
 
     def _probability(self, found: Instances) -> NDArray[np.float32]:
         """Calibrated probability of lymphocyte per instance."""
@@ -86,6 +94,41 @@ def answer(network: Network, rgb: RGB) -> NDArray[np.float32]:
     below, right = -height % STRIDE, -width % STRIDE
     padded = np.pad(rgb, ((0, below), (0, right), (0, 0)), constant_values=GLASS)
     return network(np.ascontiguousarray(padded))[:, :height, :width]
+
+
+def parted_by(nuclei: Labels, brown: Labels, mpp: float) -> Labels:
+    """Brown cells, those that hold several nuclei parted between them.
+
+    Neighbours of which the brown has run together are one object by their colour; the network still sees a
+    nucleus in each. A pixel goes to the nearest nucleus.
+
+    Parameters
+    ----------
+    nuclei, brown : (H, W) int32
+        Labels, 1..n.
+    mpp : float
+    """
+    both = np.flatnonzero((nuclei.ravel() > 0) & (brown.ravel() > 0))
+    nucleus, cell = nuclei.ravel()[both], brown.ravel()[both]
+    pairs, shared = np.unique(np.stack([nucleus, cell]), axis=1, return_counts=True)
+    mostly = shared > LEAST_SHARED * np.bincount(nuclei.ravel())[pairs[0]]
+    number = np.bincount(pairs[1, mostly], minlength=int(brown.max()) + 1)
+    area = np.bincount(brown.ravel(), minlength=len(number))
+    several = (number > 1) & (area >= um2_to_px(LEAST_PARTED_UM2, mpp))
+    owner = np.zeros(int(nuclei.max()) + 1, np.int32)
+    owner[pairs[0, mostly]] = pairs[1, mostly]
+    chosen = several[cell] & (owner[nucleus] == cell)
+    rows, columns = np.divmod(both[chosen], brown.shape[1])
+    reach = um_to_px(PARTED_REACH_UM, mpp)
+    nearest = nearest_within((brown.shape[0], brown.shape[1]), rows, columns, nucleus[chosen], reach).plane
+    # What lies farther from all of them goes to one, so that no crumb becomes a cell.
+    rest = np.zeros(len(number), np.int32)
+    rest[pairs[1, mostly]] = pairs[0, mostly]
+    own = np.where((nearest > 0) & (owner[nearest] == brown), nearest, rest[brown])
+    labels = np.where(several[brown], own + brown.max(), brown)
+    present = np.bincount(labels.ravel()) > 0
+    present[0] = False
+    return renumbered(labels, present)
 
 
 def with_others(first: Labels, second: Labels, mpp: float) -> Labels:

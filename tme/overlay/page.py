@@ -24,7 +24,6 @@ from tme.overlay.overview import Overview, data_url, indexed_png_bytes, jpeg_byt
 from tme.overlay.palette import DENSITY_COLOURS, artefact_colour, density_ramp, region_colour, rgb
 from tme.safety import script_json
 from tme.slide.types import Slide
-from tme.stains import STAINS
 from tme.stains.types import StainProfile
 from tme.store import write_text
 from tme.tables import Rows
@@ -256,7 +255,8 @@ def _histogram(profile: StainProfile | None) -> dict[str, Any] | None:
 def _profile(profile: StainProfile | None) -> dict[str, Any] | None:
     if profile is None:
         return None
-    marker = "DAB" if STAINS.get(profile.stain).kind == "dab" else "Eosin"
+    # Only a stain with a marker has a histogram of it.
+    marker = "DAB" if profile.histogram else "Eosin"
     colours = [_vector_colour(vector) for vector in profile.vectors[:2]]
     return {
         "vectors": [

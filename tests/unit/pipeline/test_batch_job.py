@@ -113,7 +113,7 @@ def test_the_run_ends_with_the_exit_code_of_a_full_disk(
     sheet.write_text("\n".join(["patient_id,timepoint,stain,slide", *lines]) + "\n")
     results = tmp_path / "results"
 
-    def snakemake(run: drive.Run, request: drive.RunRequest, say: drive.Say) -> int:
+    def snakemake(run: drive.Run, request: drive.RunRequest, say: drive.Say, lock: int) -> int:
         with pytest.raises(SpaceError), _stop_told(Path(run.output)):
             raise SpaceError("no space left on the disk", fix="free space and run again")
         return 1

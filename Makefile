@@ -32,8 +32,14 @@ PARTS_stardist := '.[stardist]'
 # The fine-tuning of the bundled network has an environment too.
 PARTS_train := '.[train]'
 
-test-engines: $(ENGINES:%=.venv-%/.installed) .venv-train/.installed
-	for engine in $(ENGINES); do .venv-$$engine/bin/python -m pytest tests/engines || exit 1; done
+# Each on its own, so that `make -j2 test-engines` uses two cores.
+.PHONY: $(ENGINES:%=test-%) test-learn
+test-engines: $(ENGINES:%=test-%) test-learn
+
+$(ENGINES:%=test-%): test-%: .venv-%/.installed
+	.venv-$*/bin/python -m pytest tests/engines
+
+test-learn: .venv-train/.installed
 	.venv-train/bin/python -m pytest tests/learn
 
 .venv-cellpose3/.installed: constraints-instanseg.txt

@@ -157,7 +157,7 @@ def _owners(
     row, column = np.divmod(inside, shape[1])
     end_x = np.clip((column + np.rint(arrows[0] * OFFSET_PX)).astype(np.int64), 0, shape[1] - 1)
     end_y = np.clip((row + np.rint(arrows[1] * OFFSET_PX)).astype(np.int64), 0, shape[0] - 1)
-    return np.asarray(centre_of.plane[end_y, end_x], np.int32)
+    return np.asarray(centre_of[end_y, end_x], np.int32)
 
 
 def _smoothed(logit: Plane, rule: Decoding) -> Plane:

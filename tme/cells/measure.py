@@ -113,7 +113,7 @@ def ring(labels: NDArray[np.int32], width_px: float) -> tuple[NDArray[np.int64],
     # What is nearest to a pixel of the background touches the background.
     edge = edge[np.logical_or.reduce(sides)]
     rows, columns = np.divmod(edge, width)
-    nearest = nearest_within(labels.shape, rows - 1, columns - 1, flat[edge], width_px).plane
+    nearest = nearest_within(labels.shape, rows - 1, columns - 1, flat[edge], width_px)
     pixel = np.flatnonzero((nearest != 0) & (labels == 0))
     return pixel, nearest.ravel()[pixel]
 

@@ -23,7 +23,7 @@ def test_the_nearest_place_owns_a_pixel_and_none_far_away(
     places = np.unique(rng.integers(0, height * width, count))
     rows, columns = np.divmod(places, width)
     values = rng.permutation(len(places)).astype(np.int32) + 1
-    plane = nearest_within((height, width), rows, columns, values, reach).plane
+    plane = nearest_within((height, width), rows, columns, values, reach)
     assert plane.shape == (height, width)
     for y in range(height):
         for x in range(width):

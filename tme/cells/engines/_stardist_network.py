@@ -111,7 +111,7 @@ def _unpack(path: Path, folder: Path) -> None:
                 raise _not_weights(path, "it unpacks to more than a gigabyte")
             for item in members:
                 (folder / PurePosixPath(item.filename).name).write_bytes(archive.read(item))
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, EOFError, RuntimeError) as error:
         raise _not_weights(path, str(error)) from error
 
 

@@ -120,7 +120,7 @@ def parted_by(nuclei: Labels, brown: Labels, mpp: float) -> Labels:
     chosen = several[cell] & (owner[nucleus] == cell)
     rows, columns = np.divmod(both[chosen], brown.shape[1])
     reach = um_to_px(PARTED_REACH_UM, mpp)
-    nearest = nearest_within((brown.shape[0], brown.shape[1]), rows, columns, nucleus[chosen], reach).plane
+    nearest = nearest_within((brown.shape[0], brown.shape[1]), rows, columns, nucleus[chosen], reach)
     # What lies farther from all of them goes to one, so that no crumb becomes a cell.
     rest = np.zeros(len(number), np.int32)
     rest[pairs[1, mostly]] = pairs[0, mostly]

@@ -26,14 +26,14 @@ class Family:
     order : int
         Place of the family's columns in the table; those without one come last, by name.
     withhold : callable, optional
-        ``withhold(estimates)`` of this family says why changes of its target cannot be judged on
+        ``withhold(scope, estimates)`` of this family says why changes of its target cannot be judged on
         this slide; an empty text where they can.
     """
 
     columns: tuple[ColumnSpec, ...]
     measure: Callable[[Scope], Mapping[str, Estimate]]
     order: int = BY_OTHERS
-    withhold: Callable[[Mapping[str, Estimate]], str] | None = None
+    withhold: Callable[[Scope, Mapping[str, Estimate]], str] | None = None
 
 
 METRICS: Registry[Family] = Registry("metric family", "tme.metrics.families", "tme.metrics")

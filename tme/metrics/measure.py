@@ -59,7 +59,7 @@ def _measure(scope: Scope) -> Compartment:
             if column.name in found:
                 estimates[column.name] = _rounded(found[column.name])
         if family.withhold is not None and found:
-            reason = family.withhold(found)
+            reason = family.withhold(scope, found)
             if reason:
                 withheld.setdefault(wanted[0].target, []).append(reason)
     nuclei = estimates.get("n_nuclei")

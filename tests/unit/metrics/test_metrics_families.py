@@ -230,3 +230,15 @@ def test_a_marker_of_the_tumour_itself_withholds_vessel_changes() -> None:
     lumens = vessels_at(x, y, endothelium_area_um2=np.full(400, 2000.0))
     compartment = measure_slide(context_of("CD34", MASK, vessels=lumens), SETTINGS).compartments["evaluable"]
     assert compartment.reasons_for("vessels") == ()
+
+
+def test_a_net_of_stained_tumour_cells_is_no_vessel_with_a_lumen() -> None:
+    net = vessels_at(
+        [1000.0],
+        [1000.0],
+        area_um2=np.array([1.1e6]),
+        endothelium_area_um2=np.array([9e5]),
+        lumen_area_um2=np.array([2e5]),
+    )
+    compartment = measure_slide(context_of("CD34", MASK, vessels=net), SETTINGS).compartments["evaluable"]
+    assert "larger than any vessel" in compartment.reasons_for("vessels")[0]

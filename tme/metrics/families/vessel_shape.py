@@ -17,6 +17,8 @@ LUMEN_UM = 4.0
 LARGE_UM = 30.0
 MARKER_POSITIVE_TUMOUR_PCT = 15.0
 FEW_LUMENS_PCT = 5.0
+NET_UM2 = 20_000.0
+"""Filled area of a round vessel 160 µm wide; the largest of two real CD31 fields has 1,400 µm²."""
 ZIELINSKI = "Zieliński, calibre classes below and from 30 µm with the share of open lumens"
 MORPHOLOGY = "prognostic shape of vessels, PubMed 24146798"
 
@@ -38,7 +40,9 @@ COLUMNS = (
         "share of the evaluable area that is stained vessel wall",
         "100 Σ stained area / evaluable area",
         "Marien 2016, PLoS ONE e0161496",
-        ("Over 15 % without lumens: the tumour carries the marker itself, and MVD is not evaluable.",),
+        (
+            "Over 15 % without lumens, or mostly in nets larger than a vessel: MVD is not evaluable, the tumour carries the marker itself.",
+        ),
         "vessels",
     ),
     ColumnSpec(
@@ -117,14 +121,34 @@ def measure(scope: Scope) -> dict[str, Estimate]:
     return found
 
 
-def withhold(found: Mapping[str, Estimate]) -> str:
+def withhold(scope: Scope, found: Mapping[str, Estimate]) -> str:
     """Why vessel changes are withheld: the tumour itself seems to carry the endothelial marker."""
     stained, lumens = found["endothelium_area_pct"].value, found["lumen_vessel_pct"].value
     if not isinstance(stained, float) or stained <= MARKER_POSITIVE_TUMOUR_PCT:
         return ""
-    if isinstance(lumens, float) and lumens >= FEW_LUMENS_PCT:
-        return ""
-    return f"{stained:.0f} % of the area is stained without lumens: the tumour may carry the marker itself"
+    own = "the tumour may carry the marker itself"
+    if not isinstance(lumens, float) or lumens < FEW_LUMENS_PCT:
+        return f"{stained:.0f} % of the area is stained without lumens: {own}"
+    nets = _share_in_nets(scope)
+    if nets > 0.5:
+        return (
+            f"{stained:.0f} % of the area is stained, {100 * nets:.0f} % of that in nets larger than any "
+            f"vessel: {own}"
+        )
+    return ""
+
+
+def _share_in_nets(scope: Scope) -> float:
+    """Share of the stained area in objects that enclose more than a vessel does.
+
+    Stained cells that touch enclose gaps, which look like lumens: a marker of the tumour gives few, huge
+    objects with holes.
+    """
+    if scope.vessels is None:
+        return 0.0
+    wall = np.nan_to_num(scope.vessels.numbers("endothelium_area_um2"))
+    nets = scope.vessels.numbers("area_um2") > NET_UM2
+    return float(wall[nets].sum() / max(wall.sum(), 1e-9))
 
 
 METRICS.add("vessel_shape", Family(COLUMNS, measure, order=80, withhold=withhold))

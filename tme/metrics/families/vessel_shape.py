@@ -41,7 +41,8 @@ COLUMNS = (
         "100 Σ stained area / evaluable area",
         "Marien 2016, PLoS ONE e0161496",
         (
-            "Over 15 % without lumens, or mostly in nets larger than a vessel: MVD is not evaluable, the tumour carries the marker itself.",
+            "Over 15 % without lumens, or mostly in nets larger than a vessel: the tumour carries the marker "
+            "itself, and MVD is not evaluable.",
         ),
         "vessels",
     ),

@@ -68,6 +68,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--widths", type=int, nargs=4, default=WIDTHS)
     parser.add_argument("--blocks", type=int, nargs=3, default=BLOCKS)
+    parser.add_argument("--looks", type=int, nargs=3, default=tuple(synthetic.COUNTS.values()))
     parser.add_argument("--rate", type=float, default=Recipe.rate)
     parser.add_argument("--start", type=Path, help="weights.pt of an earlier run to go on from")
     parser.add_argument("--everything", action="store_true", help="learn from the held fields too")
@@ -76,7 +77,11 @@ def main() -> None:
     torch.set_num_threads(chosen.threads)
     torch.manual_seed(chosen.seed)
     split = sets.load(chosen.data)
-    fields = split.train + (split.held if chosen.everything else []) + list(synthetic.fields())
+    fields = (
+        split.train
+        + (split.held if chosen.everything else [])
+        + list(synthetic.fields(counts=dict(zip(synthetic.COUNTS, chosen.looks, strict=True))))
+    )
     recipe = Recipe(steps=chosen.steps, rate=chosen.rate, shares=SHARES, seed=chosen.seed)
     network = NucleusNet(chosen.widths, chosen.blocks).to(memory_format=torch.channels_last)
     if chosen.start is not None:

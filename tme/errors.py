@@ -88,6 +88,10 @@ class SlideError(TmeError):
     exit_code = 3
 
 
+class TileError(SlideError):
+    """One tile of a slide cannot be decoded; the rest of the slide may be sound."""
+
+
 class AnnotationError(TmeError):
     exit_code = 3
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tme.cohort import SlideRow
 from tme.config import Config
-from tme.errors import SlideError
+from tme.errors import SlideError, TileError
 from tme.metrics import SlideContext, measure_slide
 from tme.pipeline.dask_runner import make_runner
 from tme.pipeline.inputs import checked_sha256, slide_annotations
@@ -19,10 +19,13 @@ from tme.pipeline.slide_stages import SlideStages
 from tme.pipeline.source import SlideSource, TravellingSlide, opened
 from tme.pipeline.stage_store import StageStore
 from tme.regions import build_regions
+from tme.slide.damage import MOST_SHARE, damaged_tiles
+from tme.slide.guards import shown
 from tme.slide.preflight import preflight
 from tme.stains import STAINS, Stain
 from tme.store import recover
 from tme.tissue import quality
+from tme.tissue.types import TissueMask
 
 
 @dataclass(frozen=True)
@@ -80,19 +83,28 @@ def run_slide(job: SlideJob) -> Outcome:
     TmeError
         When the slide cannot be used; the caller makes it a failed outcome.
     """
+    try:
+        return _run(job, left_out=False)
+    except TileError:
+        # Only now are all tiles tried, so that a sound slide pays nothing, and the slide starts again.
+        return _run(job, left_out=True)
+
+
+def _run(job: SlideJob, left_out: bool) -> Outcome:
     recover(job.folder)
     if job.row.exclude:
         job.stages().keep()
         return publish_empty(job.folder, job.plan_key, job.inputs, job.outcome("excluded", job.row.exclude))
     # Before anything costly: a damaged file of annotations fails the slide.
     annotations = slide_annotations(job.row, job.config)
-    slide, noticed = _open(job)
+    slide, noticed = _open(job, left_out)
     store = job.stages()
     stages = SlideStages(store, slide, job.stain, job.config)
     tissue = stages.tissue()
     if not tissue.tissue.any():
         found = Findings(slide, tissue, outcome=job.outcome("excluded", "no tissue was found on the slide"))
         return publish(job.folder, job.row, job.config, job.plan_key, job.inputs, store, found)
+    noticed = (*noticed, *_unreadable(slide, tissue))
     profile = stages.profile(tissue)
     with make_runner(job.config.run) as runner:
         cells, no_cells = stages.cells(tissue, profile, runner)
@@ -119,12 +131,31 @@ def run_slide(job: SlideJob) -> Outcome:
     return publish(job.folder, job.row, job.config, job.plan_key, job.inputs, store, found)
 
 
-def _open(job: SlideJob) -> tuple[TravellingSlide, tuple[str, ...]]:
+def _open(job: SlideJob, left_out: bool) -> tuple[TravellingSlide, tuple[str, ...]]:
     row = job.row
     checked = preflight(row.path, row.mpp, job.stain.targets[0])
     errors = tuple(problem for problem in checked.problems if problem.severity == "error")
     if errors:
         raise SlideError("the slide cannot be used", problems=errors)
     source = SlideSource(row.path, row.mpp, checked_sha256(row))
+    if left_out:
+        source = replace(source, left_out=damaged_tiles(opened(source)))
     noticed = tuple(problem.what for problem in checked.problems if problem.severity == "caution")
     return TravellingSlide(source, opened(source).info), noticed
+
+
+def _unreadable(slide: TravellingSlide, tissue: TissueMask) -> tuple[str, ...]:
+    """What to say of damaged tiles; more of the tissue than can be spared fails the slide."""
+    count = len(slide.source.left_out)
+    if not count:
+        return ()
+    lost = tissue.area_mm2(tissue.artefact("unreadable")) / tissue.area_mm2(tissue.tissue)
+    said = f"{count} tile{'s' * (count > 1)} cannot be decoded"
+    if lost > MOST_SHARE:
+        raise SlideError(
+            f"{said}, {100 * lost:.1f} % of the tissue",
+            where=shown(slide.source.path),
+            why=f"more than {100 * MOST_SHARE:g} % would be left out",
+            fix="copy the slide from the scanner again and compare file sizes",
+        )
+    return (f"{said}; {100 * lost:.2g} % of the tissue is left out of counts and areas",)

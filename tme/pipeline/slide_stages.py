@@ -23,7 +23,7 @@ from tme.stains import Stain, StainProfile
 from tme.stains.estimate import estimate_profile
 from tme.tables import SavedTable, read_parquet, write_parquet, write_slices
 from tme.tiles import Runner
-from tme.tissue import find_tissue, load_mask, save_mask
+from tme.tissue import find_tissue, load_mask, save_mask, with_unreadable
 from tme.tissue.types import TissueMask
 from tme.vessels import find_vessels, vessels_possible
 from tme.vessels.types import Vessels
@@ -45,7 +45,8 @@ class SlideStages:
         self.slide = slide
         self.stain = stain
         self.config = config
-        self.key = settings_hash([slide.source.content, slide.source.mpp])
+        left_out = sorted(slide.source.left_out)
+        self.key = settings_hash([slide.source.content, slide.source.mpp, *([left_out] if left_out else [])])
 
     def _next_key(self, name: str, *settings: Any) -> str:
         parts = [settings_hash(part) for part in settings]
@@ -57,7 +58,7 @@ class SlideStages:
 
         def compute(folder: Path) -> Any:
             mask = find_tissue(self.slide, self.config.tissue)
-            return save_mask(folder / "tissue.png", mask)
+            return save_mask(folder / "tissue.png", with_unreadable(mask, self.slide.unreadable_um()))
 
         folder, header = self.store.run("tissue", self.key, compute)
         return load_mask(folder / "tissue.png", header)

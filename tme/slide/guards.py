@@ -44,15 +44,17 @@ def shown(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def decoding(path: Path, what: str = "the file cannot be read") -> Iterator[None]:
-    """Turn what a decoder raises into a `SlideError` that names the file."""
+def decoding(
+    path: Path, what: str = "the file cannot be read", kind: type[SlideError] = SlideError
+) -> Iterator[None]:
+    """Turn what a decoder raises into a `SlideError`, or a kind of it, that names the file."""
     try:
         yield
     except SlideError:
         raise
     except DECODER_ERRORS as error:
         detail = error_text(error)
-        raise SlideError(
+        raise kind(
             what,
             where=shown(path),
             why=f"{type(error).__name__}: {detail}" if detail else type(error).__name__,

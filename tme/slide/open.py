@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tme.errors import SlideError
 from tme.slide.guards import check_path, decoding, shown
-from tme.slide.reader import TiledSlide
+from tme.slide.reader import TiledSlide, TileKey
 from tme.slide.source import BACKENDS, Source
 
 HEAD_BYTES = 256
@@ -24,7 +24,9 @@ KNOWN_STRANGERS = (
 )
 
 
-def open_slide(path: Path, mpp: float | None = None) -> TiledSlide:
+def open_slide(
+    path: Path, mpp: float | None = None, left_out: frozenset[TileKey] = frozenset()
+) -> TiledSlide:
     """Open a slide or field of view.
 
     Parameters
@@ -33,6 +35,8 @@ def open_slide(path: Path, mpp: float | None = None) -> TiledSlide:
         A file, an OME-Zarr folder, or a folder of DICOM instances.
     mpp : float, optional
         µm/px of level 0 from the sample sheet; wins over what the file says.
+    left_out : frozenset of (level, column, row)
+        Tiles that are known to be damaged: they are white.
 
     Raises
     ------
@@ -45,7 +49,7 @@ def open_slide(path: Path, mpp: float | None = None) -> TiledSlide:
     with decoding(path):
         name, source = _source(path)
     try:
-        return TiledSlide(path, name, source, mpp)
+        return TiledSlide(path, name, source, mpp, left_out)
     except SlideError:
         source.close()
         raise

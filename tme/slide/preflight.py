@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tme.errors import Problem, TmeError
+from tme.errors import Problem, TileError, TmeError
 from tme.slide.colours import LUMINANCE, colour_fault, survey_colours
+from tme.slide.damage import spares
 from tme.slide.guards import decoding, shown
 from tme.slide.hashing import fingerprint
 from tme.slide.open import open_slide
@@ -87,16 +88,32 @@ def preflight(path: Path, mpp: float | None = None, stain_kind: str | None = Non
 def _checked(path: Path, mpp: float | None, stain_kind: str | None) -> tuple[SlideInfo, tuple[Problem, ...]]:
     slide = open_slide(path, mpp)
     try:
-        where = shown(path)
-        problems = [Problem(where, caution, severity="caution") for caution in slide.info.cautions]
-        problems += _coarse(where, slide.info.mpp, stain_kind)
-        for level, x, y in _sample(slide):
-            slide.read(x, y, SAMPLE_PX, SAMPLE_PX, slide.info.levels[level].mpp)
-        problems += _colours(where, slide)
-        problems += _levels(where, slide)
-        return slide.info, tuple(problems)
+        return slide.info, _seen(slide, shown(path), stain_kind)
+    except TileError as error:
+        if not spares(slide):
+            raise
+        damaged = Problem(
+            shown(path), error.problem.what, error.problem.why, "its area is left out", severity="caution"
+        )
     finally:
         slide.close()
+    # A second damaged tile among so few that are looked at is no single spot: that one is an error.
+    slide = open_slide(path, mpp, slide.failed)
+    try:
+        return slide.info, (damaged, *_seen(slide, shown(path), stain_kind))
+    finally:
+        slide.close()
+
+
+def _seen(slide: TiledSlide, where: str, stain_kind: str | None) -> tuple[Problem, ...]:
+    """Problems and cautions of an open slide, read where a sample is."""
+    problems = [Problem(where, caution, severity="caution") for caution in slide.info.cautions]
+    problems += _coarse(where, slide.info.mpp, stain_kind)
+    for level, x, y in _sample(slide):
+        slide.read(x, y, SAMPLE_PX, SAMPLE_PX, slide.info.levels[level].mpp)
+    problems += _colours(where, slide)
+    problems += _levels(where, slide)
+    return tuple(problems)
 
 
 def _coarse(where: str, mpp: float, stain_kind: str | None) -> list[Problem]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from tme.errors import TileError
 from tme.geometry import Box
 from tme.slide.guards import check_size, decoding
 from tme.slide.resample import resample, source_range
@@ -19,20 +21,38 @@ CACHE_BYTES = 64 << 20
 MAX_SOURCE_PIXELS = 4 << 20
 SMALLEST_LEVEL = 32
 SAME_MPP = 1e-9
+TileKey = tuple[int, int, int]
+"""A tile of the file: level as the file counts it, column, row."""
 
 
 class TiledSlide:
     """A `tme.slide.types.Slide` over any `Source`.
 
     Reads from several threads at once are safe. A handle belongs to the process that opened it.
+    Tiles of ``left_out`` are white and never decoded.
+
+    Attributes
+    ----------
+    info : SlideInfo
+    failed : frozenset of (level, column, row)
+        Tiles that could not be decoded so far.
     """
 
-    def __init__(self, path: Path, backend: str, source: Source, mpp: float | None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        backend: str,
+        source: Source,
+        mpp: float | None,
+        left_out: frozenset[TileKey] = frozenset(),
+    ) -> None:
         check_size(path, source.header.levels)
         resolution = resolve(path, source.header, mpp)
         kept, cautions = _honest_levels(source.header.levels)
         self._path = path
         self._source = source
+        self._left_out = left_out
+        self.failed: frozenset[TileKey] = frozenset()
         self._raw = tuple((index, source.header.levels[index]) for index, _ in kept)
         self._tiles = TileCache(CACHE_BYTES)
         self.info = SlideInfo(
@@ -60,7 +80,7 @@ class TiledSlide:
 
         Raises
         ------
-        SlideError
+        TileError
             If a tile cannot be decoded; the message names level, column and row.
         """
         return self.read_from(self._level_for(mpp), x, y, width, height, mpp)
@@ -84,6 +104,30 @@ class TiledSlide:
         """Larger side of the file's own tiles of a level, px: reads in whole tiles decode nothing twice."""
         raw = self._raw[level][1]
         return max(raw.tile_width, raw.tile_height)
+
+    def tiles(self) -> Iterator[TileKey]:
+        """Every tile of the levels in use."""
+        for index, raw in self._raw:
+            for row in range(-(-raw.height // raw.tile_height)):
+                for column in range(-(-raw.width // raw.tile_width)):
+                    yield index, column, row
+
+    def decode(self, key: TileKey) -> None:
+        """Decode one tile and forget it.
+
+        Raises
+        ------
+        TileError
+        """
+        self._decoded(key)
+
+    def tile_um(self, key: TileKey) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom of a tile, µm from the slide's corner."""
+        place = next(k for k, (index, _) in enumerate(self._raw) if index == key[0])
+        raw, mpp = self._raw[place][1], self.info.levels[place].mpp
+        left, top = key[1] * raw.tile_width, key[2] * raw.tile_height
+        right, bottom = min(left + raw.tile_width, raw.width), min(top + raw.tile_height, raw.height)
+        return left * mpp, top * mpp, right * mpp, bottom * mpp
 
     def close(self) -> None:
         """Release the file and the cache."""
@@ -132,13 +176,23 @@ class TiledSlide:
 
     def _tile(self, index: int, column: int, row: int) -> RGB | None:
         key = (index, column, row)
+        if key in self._left_out:
+            return None
         found, tile = self._tiles.get(key)
         if not found:
-            what = f"the tile at level {index}, column {column}, row {row} cannot be decoded"
-            with decoding(self._path, what):
-                tile = self._source.tile(index, column, row)
+            tile = self._decoded(key)
             self._tiles.put(key, tile)
         return tile
+
+    def _decoded(self, key: TileKey) -> RGB | None:
+        index, column, row = key
+        what = f"the tile at level {index}, column {column}, row {row} cannot be decoded"
+        try:
+            with decoding(self._path, what, TileError):
+                return self._source.tile(index, column, row)
+        except TileError:
+            self.failed |= {key}
+            raise
 
 
 class TileCache:

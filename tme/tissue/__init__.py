@@ -7,5 +7,6 @@ Assumes brightfield on glass; what looks like no stained section at all gives an
 from tme.tissue.find import find_tissue
 from tme.tissue.maskfile import load_mask, save_mask
 from tme.tissue.quality import quality
+from tme.tissue.unreadable import with_unreadable
 
-__all__ = ["find_tissue", "load_mask", "quality", "save_mask"]
+__all__ = ["find_tissue", "load_mask", "quality", "save_mask", "with_unreadable"]

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+import tifffile
 
 from tests.unit.slide.slide_files import tissue, write_tiff
 from tme.cohort import SlideRow
 from tme.config import Config
-from tme.errors import AnnotationError
+from tme.errors import AnnotationError, SlideError
 from tme.pipeline.slide_job import SlideJob, run_slide
 from tme.stains import STAINS
 from tme.stains.threshold import DabThreshold
@@ -60,3 +62,67 @@ def test_damaged_annotations_fail_the_slide_before_anything_costly(tmp_path: Pat
     with pytest.raises(AnnotationError):
         run_slide(asked)
     assert not (asked.results / ".stages").exists()
+
+
+TILE = 64
+
+
+def tiled(path: Path, damaged: list[int]) -> Path:
+    """A rendered section in about 900 small JPEG tiles, some of them overwritten with zeros."""
+    slide = render_slide(SlideSpec("CD8", area_mm2=0.25, til_density_per_mm2=400), 3)
+    side = TILE * 30
+    pixels = np.full((side, side, 3), 235, np.uint8)
+    height, width = (min(side, n) for n in slide.pixels.shape[:2])
+    pixels[:height, :width] = slide.pixels[:height, :width]
+    tifffile.imwrite(path, pixels, tile=(TILE, TILE), compression="jpeg", photometric="rgb")
+    with tifffile.TiffFile(path) as file:
+        places = [(file.pages[0].dataoffsets[k], file.pages[0].databytecounts[k]) for k in damaged]
+    with path.open("r+b") as stream:
+        for offset, size in places:
+            stream.seek(offset)
+            stream.write(bytes(size))
+    return path
+
+
+def run_tiled(folder: Path, damaged: list[int]) -> tuple[SlideJob, object]:
+    folder.mkdir()
+    row = SlideRow("a", "A", "", "baseline", "CD8", tiled(folder / "a.tif", damaged), 2, mpp=0.5)
+    asked = SlideJob(row, Config(), folder / "results", "key", {})
+    return asked, run_slide(asked)
+
+
+def middle(folder: Path) -> tuple[int, int]:
+    """Column and row of the tile in the middle of the tissue."""
+    cells = pq.read_table(folder / "cells.parquet").to_pandas()
+    return int(cells.x_px.median() // TILE), int(cells.y_px.median() // TILE)
+
+
+def test_a_damaged_tile_is_left_out_of_counts_and_areas(tmp_path: Path) -> None:
+    sound, _ = run_tiled(tmp_path / "sound", [])
+    column, row = middle(sound.folder)
+    asked, outcome = run_tiled(tmp_path / "bad", [row * 30 + column])
+    assert outcome.status == "ok"
+    assert any("1 tile cannot be decoded" in caution for caution in outcome.cautions)
+    lost = read_json(asked.folder / "qc.json")["artefacts"]["unreadable"]["area_mm2"]
+    assert lost == pytest.approx((TILE * 0.5e-3) ** 2, rel=0.6)
+    area = [read_json(one.folder / "qc.json")["evaluable_area_mm2"] for one in (sound, asked)]
+    assert area[0] - area[1] == pytest.approx(lost, rel=0.2)
+    clean, left = (pq.read_table(one.folder / "cells.parquet").to_pandas() for one in (sound, asked))
+
+    def outside(cells: object) -> set[tuple[float, float]]:
+        """Cells a nucleus and more away from the tile."""
+        near = (abs(cells.x_px - (column + 0.5) * TILE) < TILE) & (
+            abs(cells.y_px - (row + 0.5) * TILE) < TILE
+        )
+        return set(zip(cells.x_px[~near], cells.y_px[~near], strict=True))
+
+    inside = left[(left.x_px // TILE == column) & (left.y_px // TILE == row)]
+    assert (inside.compartment.fillna("") == "").all()
+    # The sample the stain is read from lacks the tile: a few outlines move by a pixel.
+    assert len(outside(left)) == pytest.approx(len(outside(clean)), rel=0.01)
+    assert len(outside(clean) & outside(left)) >= 0.9 * len(outside(clean))
+
+
+def test_too_many_damaged_tiles_fail_the_slide(tmp_path: Path) -> None:
+    with pytest.raises(SlideError, match=r"cannot be decoded"):
+        run_tiled(tmp_path / "bad", list(range(300, 330)))

@@ -99,7 +99,7 @@ def associate(variables: Sequence[Variable], settings: OutcomeSettings) -> list[
         if variable.declared:
             rows += _sensitivity(variable)
             rows += _strata(variable, settings)
-    return _adjusted(rows, settings)
+    return adjusted(rows)
 
 
 def _whole(variable: Variable, settings: OutcomeSettings) -> list[OutcomeRow]:
@@ -301,14 +301,14 @@ def _events(kept: Sequence[Subject], test: str) -> int:
     return sum(bool(survival(one, test.removeprefix("cox_"))[1]) for one in kept)
 
 
-def _adjusted(rows: Sequence[OutcomeRow], settings: OutcomeSettings) -> list[OutcomeRow]:
+def adjusted(rows: Sequence[OutcomeRow]) -> list[OutcomeRow]:
     """The rows with Benjamini-Hochberg's p within the declared family."""
     of_family = [index for index, row in enumerate(rows) if row.family == DECLARED and row.p is not None]
     out = list(rows)
     if not of_family:
         return out
-    adjusted = multipletests([rows[index].p for index in of_family], method="fdr_bh")[1]
-    for index, p in zip(of_family, adjusted, strict=True):
+    corrected = multipletests([rows[index].p for index in of_family], method="fdr_bh")[1]
+    for index, p in zip(of_family, corrected, strict=True):
         note = joined(rows[index].note, f"adjusted over {len(of_family)} p-values of the family")
         out[index] = replace(rows[index], p_adjusted=float(p), note=note)
     return out

@@ -11,8 +11,9 @@ import pandas as pd
 from lifelines import CoxPHFitter
 from lifelines.exceptions import ConvergenceError
 from numpy.typing import NDArray
+from scipy import stats
 
-from tme.outcomes.types import Numbers, Result
+from tme.outcomes.types import LEVEL, Numbers, Result
 
 COX = "Cox regression from first dose, delayed entry at the on-treatment biopsy, Efron's ties; Wald"
 MOST_LOG = 700.0
@@ -73,17 +74,18 @@ def cox(at_risk: AtRisk, change: Numbers, covariates: Numbers | None = None, per
             )
     except (ConvergenceError, np.linalg.LinAlgError, ValueError):
         return replace(empty, reason="the fit found no solution")
-    row = model.summary.loc["change"]
-    logs = [float(row[name]) for name in ("coef", "coef lower 95%", "coef upper 95%")]
-    if not np.isfinite([*logs, row["p"]]).all() or max(map(abs, logs)) > MOST_LOG:
+    log_ratio, error = float(model.params_["change"]), float(model.standard_errors_["change"])
+    reach = float(stats.norm.ppf(1 - LEVEL / 2)) * error
+    logs = [log_ratio, log_ratio - reach, log_ratio + reach]
+    if not np.isfinite(logs).all() or max(map(abs, logs)) > MOST_LOG:
         return replace(empty, reason="the fit found no solution")
     return replace(
         empty,
         estimate=math.exp(logs[0]),
         ci_low=math.exp(logs[1]),
         ci_high=math.exp(logs[2]),
-        statistic=float(row["z"]),
-        p=float(row["p"]),
+        statistic=log_ratio / error,
+        p=float(2 * stats.norm.sf(abs(log_ratio) / error)),
         p_smallest=smallest_by_order(at_risk),
     ).honest()
 

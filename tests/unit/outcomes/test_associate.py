@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -192,6 +193,19 @@ def test_covariates_are_used_as_far_as_events_allow(
     assert "outcomes.csv has no covariate 'agge'" in capsys.readouterr().err
 
 
+def hold(rows: Table) -> None:
+    """Every row has numbers that go together, or says why it has none."""
+    assert rows
+    for row in rows:
+        assert row["reason"] or row["estimate"], row
+        assert row["reason"] or row["p"] or row["test"] == "auroc", row
+        assert row["reason"] or row["ci_low"], row
+        assert not row["p"] or float(row["p_smallest"]) <= 0.05, row
+        assert not row["p"] or row["estimate"], row
+        if row["ci_low"] and row["ci_high"]:
+            assert float(row["ci_low"]) <= float(row["estimate"]) <= float(row["ci_high"]), row
+
+
 def response(outcomes: list[list[object]], word: str) -> list[list[object]]:
     return [[row[0], word, *row[2:]] for row in outcomes]
 
@@ -199,7 +213,9 @@ def response(outcomes: list[list[object]], word: str) -> list[list[object]]:
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
 def test_one_to_five_patients(tmp_path: Path, n: int) -> None:
     assert run(tmp_path, *cohort(n, n // 2)) == 0
-    for row in rows_of(tmp_path):
+    rows = rows_of(tmp_path)
+    hold(rows)
+    for row in rows:
         assert row["reason"] or row["test"] in ("auroc", "spearman")
         # Five patients have 120 orders, so that a correlation may reach .05; nothing else can.
         assert not row["p"] or (n == 5 and row["test"] == "spearman")
@@ -237,6 +253,88 @@ def test_groups_that_part_completely(tmp_path: Path) -> None:
     assert one(tmp_path, "auroc")["estimate"] == "1.0"
     assert one(tmp_path, "firth_logistic")["ci_high"]
     assert one(tmp_path, "cox_pfs")["reason"].startswith("separation")
+
+
+ODD = {
+    "nobody has a partner": {"n_post": None},
+    "nobody can be judged": {"judged": False},
+    "every change is the same": {"n_pre": 100, "n_post": 200},
+    "nothing before": {"n_pre": 0},
+    "nothing after": {"n_post": 0},
+    "biopsied before the first dose": {"day": -3},
+    "followed to no biopsy": {"day": 9000},
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_biopsies_give_reasons(tmp_path: Path, name: str) -> None:
+    patients, outcomes = cohort(12, 5)
+    assert run(tmp_path, [replace(patient, **ODD[name]) for patient in patients], outcomes) == 0
+    hold(rows_of(tmp_path))
+    expected = {
+        "nobody has a partner": ("wilcoxon", "no patient left: 12 no pair"),
+        "nobody can be judged": ("auroc", "no patient left: 12 not evaluable"),
+        "every change is the same": (
+            "firth_logistic",
+            "the model's terms cannot be told apart with these patients",
+        ),
+        "nothing before": ("ancova", "all values before treatment are the same, or go with the groups"),
+        "nothing after": ("ancova", "the values after treatment follow from those before without error"),
+        "biopsied before the first dose": ("cox_pfs", ""),
+        "followed to no biopsy": (
+            "cox_pfs",
+            "no patient left: 8 event before the biopsy, 4 censored before the biopsy",
+        ),
+    }[name]
+    assert one(tmp_path, expected[0])["reason"] == expected[1]
+
+
+def only(outcomes: list[list[object]], column: int, *values: object) -> list[list[object]]:
+    """The outcomes with one column, and those after it, replaced."""
+    return [[*row[:column], *values, *row[column + len(values) :]] for row in outcomes]
+
+
+def test_one_stratum_alone(tmp_path: Path) -> None:
+    patients, outcomes = cohort(12, 5)
+    assert run(tmp_path, patients, only(outcomes, 7, "leiomyosarcoma")) == 0
+    hold(rows_of(tmp_path))
+    assert not rows_of(tmp_path, subset="LPS")
+    assert one(tmp_path, "wilcoxon", subset="LMS")["p"] == one(tmp_path, "wilcoxon")["p"]
+
+
+def test_one_patient_in_a_stratum(tmp_path: Path) -> None:
+    patients, outcomes = cohort(12, 5)
+    outcomes = only(outcomes, 7, "LMS")
+    outcomes[3][7] = "liposarcoma"
+    assert run(tmp_path, patients, outcomes) == 0
+    hold(rows_of(tmp_path))
+    assert one(tmp_path, "mann_whitney", subset="LPS")["reason"] == "no non-responder to compare with"
+
+
+def test_follow_up_that_says_little(tmp_path: Path) -> None:
+    patients, outcomes = cohort(12, 5)
+    # All progress on one day; one of them dies.
+    alike = only(outcomes, 3, 90, True, 120, False)
+    alike[4][6] = True
+    assert run(tmp_path, patients, alike) == 0
+    hold(rows_of(tmp_path))
+    assert one(tmp_path, "cox_pfs")["reason"] == "at no event was another patient with another change at risk"
+    assert (one(tmp_path, "cox_os")["n_events"], one(tmp_path, "cox_os")["p"]) == ("1", "")
+    assert run(tmp_path, patients, only(outcomes, 2, -30, "", "", "", "")) == 0
+    hold(rows_of(tmp_path))
+    assert one(tmp_path, "spearman")["reason"] == "all values are the same"
+    assert one(tmp_path, "cox_os")["reason"] == "no patient left: 12 no os_days"
+
+
+def test_one_patient_with_a_partner(tmp_path: Path) -> None:
+    patients, outcomes = cohort(6, 3)
+    alone = [
+        replace(patient, n_post=patient.n_post if index == 2 else None)
+        for index, patient in enumerate(patients)
+    ]
+    assert run(tmp_path, alone, outcomes) == 0
+    hold(rows_of(tmp_path))
+    assert (one(tmp_path, "wilcoxon")["n"], one(tmp_path, "wilcoxon")["left_out"]) == ("1", "5 no pair")
 
 
 def test_dates_of_the_sheet_stand_in_for_days(tmp_path: Path) -> None:

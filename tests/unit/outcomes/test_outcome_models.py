@@ -11,6 +11,7 @@ from statsmodels.duration.hazard_regression import PHReg
 
 from tme.outcomes.models import ancova, firth
 from tme.outcomes.survival import AtRisk, cox, smallest_by_order
+from tme.testing.bench_survival import PATIENTS, compare, from_first_dose, summary, treated_cohort
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -171,29 +172,21 @@ def test_the_smallest_p_counts_who_could_have_failed() -> None:
     assert cox(at_risk, np.array([1.0, -1.0, 2.0, 0.0])).p is None
 
 
-def immortal(generator: np.random.Generator, hazard: float) -> tuple[AtRisk, np.ndarray]:
-    """200 treated; who responds is biopsied later; only who lives to the biopsy has a change."""
-    x = generator.normal(0, 1, 200)
-    entry = np.round(generator.uniform(20, 40, 200) + np.where(x > 0, 90, 0)) + 0.5
-    time = np.ceil(generator.exponential(250 * np.exp(-hazard * x)))
-    last = np.ceil(generator.uniform(200, 700, 200))
-    followed, event = np.minimum(time, last), time <= last
-    kept = followed > entry
-    return AtRisk(entry[kept], followed[kept], event[kept]), x[kept]
-
-
 @pytest.mark.slow
 def test_delayed_entry_takes_immortal_time_away() -> None:
-    generator, hazard = np.random.default_rng(20), 0.4
-    naive, delayed, covered = [], [], 0
-    for index in range(200):
-        at_risk, x = immortal(generator, hazard)
-        found = cox(at_risk, x)
-        delayed.append(np.log(found.estimate))
-        covered += found.ci_low <= np.exp(hazard) <= found.ci_high
-        if index < 40:
-            from_dose = AtRisk(np.zeros(len(x)), at_risk.time, at_risk.event)
-            naive.append(np.log(cox(from_dose, x).estimate))
-    assert abs(np.mean(delayed) - hazard) < 0.05
-    assert abs(np.mean(naive) - hazard) > 0.15
-    assert 0.91 <= covered / 200 <= 0.985
+    """The first of the 500 cohorts; `python -m tme.testing.bench_survival` runs them all."""
+    truth = -0.4
+    naive, delayed = compare(30, truth)
+    assert naive.mean < truth - 0.1
+    assert abs(delayed.mean - truth) < 0.05
+    assert naive.coverage < 0.85 < delayed.coverage
+
+
+def test_the_simulation_biopsies_responders_later_and_keeps_who_lives_to_it() -> None:
+    at_risk, change = treated_cohort(3, -0.4)
+    assert 100 < len(change) < PATIENTS
+    assert (at_risk.time > at_risk.entry).all()
+    assert at_risk.entry[change > 1.5].mean() > at_risk.entry[change < -0.5].mean() + 60
+    assert not from_first_dose(at_risk).entry.any()
+    with pytest.raises(ValueError, match="no event after the biopsy"):
+        summary([cox(AtRisk(at_risk.entry, at_risk.time, np.zeros(len(change), bool)), change)], -0.4)

@@ -94,6 +94,8 @@ def run_slide(job: SlideJob) -> Outcome:
         found = Findings(slide, tissue, outcome=job.outcome("excluded", "no tissue was found on the slide"))
         return publish(job.folder, job.row, job.config, job.plan_key, job.inputs, store, found)
     profile = stages.profile(tissue)
+    if job.stain.has_tils or "vessels" in job.stain.targets:
+        stages.section(profile)
     with make_runner(job.config.run) as runner:
         cells, no_cells = stages.cells(tissue, profile, runner)
         vessels, no_vessels = stages.vessels(tissue, profile, runner)

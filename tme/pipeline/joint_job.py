@@ -27,7 +27,7 @@ from tme.pipeline.inputs import slide_annotations
 from tme.pipeline.versions import STAGES
 from tme.regions import Regions, build_regions
 from tme.register import (
-    PATCH_UM,
+    CORE_UM,
     Patch,
     Registration,
     SectionMap,
@@ -212,7 +212,7 @@ def _near(fixed: Section, moving: Section, found: Registration) -> NearVessels:
     seen = cv2.warpAffine(
         moving.regions.evaluable.astype(np.uint8), matrix, (width, height), flags=flags | cv2.INTER_NEAREST
     ).astype(bool)
-    known = seen & found.checked(fixed.tissue.shape, fixed.tissue.mpp, PATCH_UM, NEAR_UM)
+    known = seen & found.checked(fixed.tissue.shape, fixed.tissue.mpp, CORE_UM, NEAR_UM)
     distance = None
     if len(geometry):
         there = distance_to_vessels(geometry, moving.mpp, moving.tissue)

@@ -4,15 +4,15 @@ In: a `SectionMap` of each, counterstain density on a coarse grid. Out: a `Regis
 shift with the displacements left between patches of the two, or the reason why it cannot be trusted.
 """
 
-from tme.register.check import PATCH_UM
+from tme.register.check import CORE_UM
 from tme.register.maps import MAP_MPP, load_map, read_map, save_map
 from tme.register.picture import write_picture
 from tme.register.register import register_sections
 from tme.register.types import Patch, Registration, SectionMap
 
 __all__ = [
+    "CORE_UM",
     "MAP_MPP",
-    "PATCH_UM",
     "Patch",
     "Registration",
     "SectionMap",

@@ -15,8 +15,10 @@ from tme.register.types import Floats, Patch, Registration, SectionMap
 from tme.units import px_to_um, um_to_whole_px
 
 PATCH_UM = 400.0
+CORE_UM = 200.0
 SEARCH_UM = 120.0
-LEAST_USABLE = 0.7
+LEAST_USABLE = 0.5
+"""Share of a patch; at a straight edge, that of one whose middle lies on it."""
 LEAST_SCORE = 0.3
 """Correlation from which a patch counts as found."""
 LEAST_LEAD = 0.1
@@ -27,47 +29,46 @@ SAME_UM = 40.0
 def found_patches(
     fixed: SectionMap, moving: SectionMap, guess: Registration, reach_um: float = SEARCH_UM
 ) -> tuple[list[Patch], int]:
-    """Patches found again within ``reach_um``, and how many were looked for."""
-    matrix = guess.matrix(fixed.mpp, moving.mpp)
-    shape = fixed.usable.shape
+    """Patches found again within ``reach_um``, and how many were looked for.
+
+    Patches overlap: each speaks for the square of `CORE_UM` in its middle, and these lie side by side.
+    """
+    matrix, shape = guess.matrix(fixed.mpp, moving.mpp), fixed.usable.shape
     usable = fixed.usable & (turned(moving.usable, matrix, shape) >= 0.5)
-    one, other = detail(fixed), turned(detail(moving), matrix, shape)
-    side, reach = um_to_whole_px(PATCH_UM, fixed.mpp), um_to_whole_px(reach_um, fixed.mpp)
+    side, core, reach = (um_to_whole_px(length, fixed.mpp) for length in (PATCH_UM, CORE_UM, reach_um))
+    margin = side + reach
+    one, other, both = (
+        np.pad(image, margin) for image in (detail(fixed), turned(detail(moving), matrix, shape), usable)
+    )
     patches, judged = [], 0
-    for top in range(0, shape[0] - side + 1, side):
-        for left in range(0, shape[1] - side + 1, side):
-            here = (slice(top, top + side), slice(left, left + side))
-            if usable[here].mean() < LEAST_USABLE or one[here].std() == 0:
+    for top in range(0, shape[0], core):
+        for left in range(0, shape[1], core):
+            row, column = (margin + start + (core - side) // 2 for start in (top, left))
+            here = (slice(row, row + side), slice(column, column + side))
+            patch = one[here]
+            if both[here].mean() < LEAST_USABLE or patch.std() == 0:
                 continue
             judged += 1
-            place = _place(one[here], other, top, left, reach)
+            window = other[row - reach : row + side + reach, column - reach : column + side + reach]
+            place = _place(patch, window, reach)
             if place is not None:
                 right, down, score = place
                 x_um, y_um, right_um, down_um = (
-                    px_to_um(value, fixed.mpp) for value in (left + side / 2, top + side / 2, right, down)
+                    px_to_um(value, fixed.mpp) for value in (left + core / 2, top + core / 2, right, down)
                 )
                 patches.append(Patch(x_um, y_um, right_um, down_um, score))
     return patches, judged
 
 
-def _place(
-    patch: Floats, other: Floats, top: int, left: int, reach: int
-) -> tuple[float, float, float] | None:
-    """(right, down, score) in px of the patch on the other section; None where that is not certain."""
-    height, width = patch.shape
-    window = np.zeros((height + 2 * reach, width + 2 * reach), np.float32)
-    rows = slice(max(top - reach, 0), top + height + reach)
-    columns = slice(max(left - reach, 0), left + width + reach)
-    part = other[rows, columns]
-    y, x = rows.start - top + reach, columns.start - left + reach
-    window[y : y + part.shape[0], x : x + part.shape[1]] = part
+def _place(patch: Floats, window: Floats, reach: int) -> tuple[float, float, float] | None:
+    """(right, down, score) in px of a patch in a window ``reach`` px wider; None where it is not certain."""
     scores = cv2.matchTemplate(window, patch, cv2.TM_CCOEFF_NORMED)
     scores[~np.isfinite(scores)] = -1
     _, best, _, (column, row) = cv2.minMaxLoc(scores)
     if best < LEAST_SCORE or not (0 < column < 2 * reach and 0 < row < 2 * reach):
         return None
     rows_away, columns_away = np.ogrid[: scores.shape[0], : scores.shape[1]]
-    far = np.hypot(rows_away - row, columns_away - column) > SAME_UM / PATCH_UM * height
+    far = np.hypot(rows_away - row, columns_away - column) > SAME_UM / PATCH_UM * len(patch)
     if best - float(scores.max(where=far, initial=-1)) < LEAST_LEAD:
         return None
     right = column + _peak(scores[row, column - 1 : column + 2])

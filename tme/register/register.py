@@ -12,7 +12,8 @@ from tme.register.types import Patch, Registration, SectionMap
 
 MAX_ERROR_UM = 30.0
 LEAST_FOUND = 0.5
-MIN_PATCHES = 6
+MIN_PATCHES = 16
+"""They overlap: as much tissue as four that do not."""
 DECIMALS = 4
 T = TypeVar("T", Registration, Patch)
 

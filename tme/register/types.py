@@ -112,7 +112,7 @@ class Registration:
         mpp : float
             Its µm/px.
         side_um : float
-            Of a patch.
+            Of the square a patch speaks for.
         limit_um : float
         """
         mask = np.zeros(shape, np.bool_)

@@ -12,6 +12,7 @@ from tests.made_objects import plain_slide, tissue_mask
 from tests.section_scenes import block, noise, section, true_error_um, turned_about_middle
 from tme.errors import ArtefactError
 from tme.register import (
+    CORE_UM,
     MAP_MPP,
     Patch,
     Registration,
@@ -91,9 +92,9 @@ def test_a_part_torn_off_is_not_taken_as_checked() -> None:
     warp = np.zeros((2, height, width), np.float32)
     warp[1, :, 250:] = 90
     found = register_sections(section(tissue, STILL, 14), section(tissue, STILL, 15, warp=warp))
-    checked = found.checked((height, width), MAP_MPP, 400.0, MAX_ERROR_UM)
+    checked = found.checked((height, width), MAP_MPP, CORE_UM, MAX_ERROR_UM)
     assert checked[:, :230].any()
-    assert not checked[:, 265:].any()
+    assert not checked[:, 280:].any()
 
 
 def test_tissue_without_structure_cannot_be_checked() -> None:
@@ -101,7 +102,7 @@ def test_tissue_without_structure_cannot_be_checked() -> None:
     assert register_sections(flat, flat).reason
 
 
-@pytest.mark.parametrize("side", [20, 110])
+@pytest.mark.parametrize("side", [20, 60])
 def test_a_crumb_cannot_be_checked(side: int) -> None:
     density = 0.2 + 0.05 * noise((side, side), 30, 3)
     crumb = SectionMap(density, np.ones((side, side), bool), MAP_MPP)

@@ -7,6 +7,8 @@ of them (Fischler and Bolles 1981, Commun ACM 24:381) is not pulled away by a pa
 
 from __future__ import annotations
 
+import warnings
+
 import cv2
 import numpy as np
 from skimage.measure import ransac
@@ -17,7 +19,7 @@ from tme.register.detail import LEAST_OVERLAP, detail, shrunk, turned
 from tme.register.types import Floats, Matrix, Patch, Registration, SectionMap
 
 LADDER_MPP = (64.0, 32.0)
-FITS = ((16.0, 240.0), (8.0, 120.0), (8.0, 120.0))
+FITS = ((16.0, 240.0), (8.0, 120.0))
 """µm/px and reach in µm of each round of fitting."""
 STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 100, 1e-5)
 GAUSS_PX = 5
@@ -88,14 +90,17 @@ def _fitted(guess: Registration, patches: list[Patch]) -> Registration:
     seen = here + [[patch.right_um, patch.down_um] for patch in patches]
     matrix: Matrix = guess.matrix(1.0, 1.0)
     there = seen @ matrix[:, :2].T + [guess.right_um, guess.down_um]
-    model, _ = ransac(
-        (here, there),
-        EuclideanTransform,
-        min_samples=MIN_FIT,
-        residual_threshold=INLIER_UM,
-        max_trials=TRIALS,
-        rng=SEED,
-    )
+    with warnings.catch_warnings():
+        # Without patches that agree there is no model, which is an answer and no news for a user.
+        warnings.simplefilter("ignore", UserWarning)
+        model, _ = ransac(
+            (here, there),
+            EuclideanTransform,
+            min_samples=MIN_FIT,
+            residual_threshold=INLIER_UM,
+            max_trials=TRIALS,
+            rng=SEED,
+        )
     if model is None:
         return guess
     right_um, down_um = (float(value) for value in model.translation)

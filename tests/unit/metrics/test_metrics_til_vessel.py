@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from tests.made_measures import SETTINGS, cells_at, context_of, vessels_at
 from tme.config import MetricSettings
@@ -192,7 +193,22 @@ def test_a_registered_section_counts_only_where_its_vessels_would_be_seen() -> N
     assert found["til_vessel_error_um"].value == 12
     assert found["til_vessel_area_mm2"].value == pytest.approx(2.0)
     assert found["til_within_30um_pct"].n == (x < 1000).sum()
+    assert found["til_perivascular_ratio"].note == "vessels of other, registered to within 12 µm"
     assert found["n_til"].value == 800
+
+
+def test_sections_that_lie_apart_draw_the_ratio_towards_one() -> None:
+    """Five times the density near vessels, seen over vessels that lie 0, 15 and 30 µm off."""
+    away = np.ones((1000, 1000), bool)
+    away[tuple(np.random.default_rng(0).integers(0, 1000, (2, 1280)))] = False
+    near = np.maximum(ndimage.distance_transform_edt(away) * 4 - 8, 0) <= 30
+    found = []
+    for apart_um in (0, 15, 30):
+        density = np.roll(np.where(near, 5.0, 1.0), round(apart_um / 4), axis=1)
+        counts = [np.array([density[side].sum(), 0.0]) for side in (near, ~near)]
+        pixels = [np.array([float(side.sum()), 0.0]) for side in (near, ~near)]
+        found.append(perivascular_ratio(Sides(*counts, *pixels), SETTINGS).value)
+    assert found == pytest.approx([5, 3, 2.1], abs=0.3)
 
 
 def test_two_sections_that_share_too_little_tissue_give_no_number() -> None:

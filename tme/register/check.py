@@ -37,9 +37,8 @@ def found_patches(
     usable = fixed.usable & (turned(moving.usable, matrix, shape) >= 0.5)
     side, core, reach = (um_to_whole_px(length, fixed.mpp) for length in (PATCH_UM, CORE_UM, reach_um))
     margin = side + reach
-    one, other, both = (
-        np.pad(image, margin) for image in (detail(fixed), turned(detail(moving), matrix, shape), usable)
-    )
+    one, other = (np.pad(image, margin) for image in (detail(fixed), turned(detail(moving), matrix, shape)))
+    both = np.pad(usable, margin)
     patches, judged = [], 0
     for top in range(0, shape[0], core):
         for left in range(0, shape[1], core):

@@ -15,9 +15,9 @@ from tme.store import read_json, write_text
 from tme.tables import read_csv
 
 PAGE = "report/batches.html"
-LEFT, RIGHT, TOP, LANE = 130, 540, 8, 24
-TICKS = 4
-NAME_CHARACTERS = 18
+LEFT, RIGHT, TOP, LANE = 140, 540, 8, 24
+TICKS = 6
+NAME_CHARACTERS = 16
 NO_BATCH = "no batch named"
 
 

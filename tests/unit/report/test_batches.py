@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,9 +70,9 @@ def test_a_slide_that_strays_is_named_with_what_and_how_far(tmp_path: Path) -> N
 def test_a_slide_is_judged_against_its_own_batch(tmp_path: Path) -> None:
     """Two batches of different white: nobody strays."""
     other = [
-        (f"b{i}", "CD8", "B", profile(background=[225.0 + i % 3, 230.0, 229.0 + i % 2])) for i in range(6)
+        (f"b{i}", "CD8", "B", profile(background=[225.0 + i % 3, 230.0, 229.0 + i % 2])) for i in range(9)
     ]
-    text = page_text(made(tmp_path, [*batch_of(6), *other]))
+    text = page_text(made(tmp_path, [*batch_of(9), *other]))
     assert "stray from the batch" not in text
     assert "No slide strays" in text
 
@@ -95,14 +96,14 @@ def test_a_small_batch_is_drawn_and_not_judged(tmp_path: Path) -> None:
 
 
 def test_slides_without_a_profile_are_listed(tmp_path: Path) -> None:
-    text = page_text(made(tmp_path, [*batch_of(5), ("lost", "CD8", "A", None)]))
+    text = page_text(made(tmp_path, [*batch_of(9), ("lost", "CD8", "A", None)]))
     assert "Slides without a stain profile" in text
     assert "lost" in text
     assert "No slide has a stain profile." in page_text(made(tmp_path / "none", [("x", "CD8", "A", None)]))
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
-    made(tmp_path, batch_of(5))
+    made(tmp_path, batch_of(9))
     write_text(tmp_path / "slides" / "CD8-A-0" / "qc.json", "{")
     with pytest.raises(ArtefactError, match=r"qc\.json"):
         write_batches(tmp_path)
@@ -119,15 +120,22 @@ def scores(*values: float) -> list[tuple[float | None, bool]]:
 
 
 def test_the_score_is_that_of_iglewicz_and_hoaglin() -> None:
-    found = scores(1, 2, 3, 4, 100)
-    assert found[4][0] == pytest.approx(0.6745 * 97)
-    assert [strays for _, strays in found] == [False] * 4 + [True]
+    found = scores(1, 2, 3, 4, 5, 6, 7, 100)
+    assert found[7][0] == pytest.approx(0.6745 * 95.5 / 2)
+    assert [strays for _, strays in found] == [False] * 7 + [True]
 
 
 def test_a_difference_nobody_sees_is_no_stray_however_alike_the_others_are() -> None:
-    found = scores(1, 1, 1, 1, 1.4)
-    assert found[4] == (math.inf, False)
-    assert scores(1, 1, 1, 1, 1.6)[4] == (math.inf, True)
+    found = scores(*[1] * 7, 1.4)
+    assert found[7] == (math.inf, False)
+    assert scores(*[1] * 7, 1.6)[7] == (math.inf, True)
+
+
+def test_in_a_batch_without_drift_one_value_in_a_hundred_strays_at_most() -> None:
+    """One in 140 for eight slides; a sure test of it in 2000 batches."""
+    values = np.random.default_rng(4).normal(0, 10, (2000, MIN_SLIDES))
+    strays = [strays for row in values for _, strays in scores(*row)]
+    assert np.mean(strays) < 0.01
 
 
 def test_slides_without_the_quantity_are_passed_over() -> None:

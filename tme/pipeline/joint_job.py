@@ -83,11 +83,20 @@ def join_sections(
     for row, slide in pairs:
         measurements = slide.measurements
         stain = STAINS.get(row.stain)
-        if measurements is not None and stain.has_tils and "vessels" not in stain.targets:
+        if measurements is not None and "vessels" not in stain.targets and _asked(measurements):
             partners = [pair for pair in pairs if _same_block(row, pair[0])]
-            measurements = _joined(row, measurements, partners, config, results)
+            try:
+                measurements = _joined(row, measurements, partners, config, results)
+            except (AnnotationError, ArtefactError) as error:
+                # A slide that cannot be read again loses this measure, not the cohort its tables.
+                measurements = _without(measurements, error_text(error))
         out.append(replace(slide, measurements=measurements))
     return out
+
+
+def _asked(measurements: Measurements) -> bool:
+    """Whether the slide has cells that may be TILs, in any compartment."""
+    return any(METRIC_NAMES[0] in part.estimates for part in measurements.compartments.values())
 
 
 def _same_block(row: SlideRow, other: SlideRow) -> bool:
@@ -113,7 +122,6 @@ def _joined(
         try:
             found = _registered(row, measurements, other, slide, config, results)
         except (AnnotationError, ArtefactError) as error:
-            # One slide that cannot be read again takes this measure away, not the cohort's tables.
             found = error_text(error)
         if isinstance(found, str):
             reasons.append(f"{other.slide_id}: {found}")
@@ -169,7 +177,7 @@ def _registered(
         return "; ".join(withheld)
     fixed = _section(row, own, config, results)
     moving = _section(other, slide.measurements, config, results)
-    found = _registration(fixed, moving, results / FOLDER / f"{row.slide_id}--{other.slide_id}")
+    found = _registration(fixed, moving, results / FOLDER / row.slide_id / other.slide_id)
     if found.reason:
         return f"not registered, {found.reason}"
     return Joined(fixed, _near(fixed, moving, found))
@@ -199,7 +207,12 @@ def _registration(fixed: Section, moving: Section, folder: Path) -> Registration
     with new_artefact(folder, key, {"fixed": fixed.key, "moving": moving.key}) as target:
         write_json(target / "registration.json", asdict(found))
         write_picture(target / "picture.jpg", *maps, found)
-    log.info("%s: %s", folder.name, found.reason or f"registered within {found.error_um():.0f} µm")
+    log.info(
+        "%s on %s: %s",
+        moving.row.slide_id,
+        fixed.row.slide_id,
+        found.reason or f"registered within {found.error_um():.0f} µm",
+    )
     return found
 
 

@@ -102,7 +102,7 @@ def _slide(results: Path, outcome: Mapping[str, Any], row: Row) -> dict[str, Any
 def _laid_on(results: Path, slide_id: str, row: Row) -> dict[str, str]:
     """The section whose vessels were laid on this one, how exactly, and where both are shown."""
     other = row.get("til_vessel_slide_id", "")
-    picture = f"registrations/{slide_id}--{other}/picture.jpg"
+    picture = f"registrations/{slide_id}/{other}/picture.jpg"
     if not other or not (results / picture).is_file():
         return {}
     error = number_text(value_of(row.get("til_vessel_error_um")), 2)

@@ -108,9 +108,9 @@ def test_tils_are_measured_to_the_vessels_of_the_registered_section(case: Case) 
         name: before[name] for name in before if name not in (*NAMES, "til_vessel_reason")
     }
     assert vessel_slide == case.vessel_slide
-    saved = read_json(case.results / "registrations" / "a--b" / "registration.json")
+    saved = read_json(case.results / "registrations" / "a" / "b" / "registration.json")
     assert saved["reason"] == ""
-    assert (case.results / "registrations" / "a--b" / "picture.jpg").is_file()
+    assert (case.results / "registrations" / "a" / "b" / "picture.jpg").is_file()
 
 
 def test_a_registration_is_found_again_and_gives_the_same(
@@ -164,6 +164,19 @@ def test_a_lost_map_takes_this_measure_alone(case: Case) -> None:
     found = case.joined()[0]
     assert "cannot be read" in reason_of(found)
     assert numbers(found)["n_til"] == numbers(case.til_slide)["n_til"]
+
+
+def test_lost_cells_take_this_measure_alone(case: Case) -> None:
+    (case.results / "slides" / "a" / "cells.parquet").unlink()
+    assert "cells.parquet" in reason_of(case.joined()[0])
+
+
+def test_a_slide_whose_cells_could_not_be_counted_stays_as_it_is(case: Case) -> None:
+    measured = case.til_slide.measurements
+    assert measured is not None
+    part = replace(measured.compartments["evaluable"], estimates={})
+    slide = replace(case.til_slide, measurements=replace(measured, compartments={"evaluable": part}))
+    assert case.joined(slides=[slide, case.vessel_slide])[0] == slide
 
 
 def test_a_til_slide_that_failed_stays_as_it_is(case: Case) -> None:

@@ -76,13 +76,13 @@ class TestIndex:
         outcomes = [{"slide_id": "a", "status": "ok"}]
         write_index(tmp_path, outcomes)
         assert "Vessels of" not in (tmp_path / "index.html").read_text(encoding="utf-8")
-        picture = tmp_path / "registrations" / "a--b" / "picture.jpg"
+        picture = tmp_path / "registrations" / "a" / "b" / "picture.jpg"
         picture.parent.mkdir(parents=True)
         picture.touch()
         write_index(tmp_path, outcomes)
         page = (tmp_path / "index.html").read_text(encoding="utf-8")
         check_page(page)
-        assert 'href="registrations/a--b/picture.jpg"' in page
+        assert 'href="registrations/a/b/picture.jpg"' in page
         assert "Vessels of b laid on this section to within 12 µm" in page_text(page)
 
     def test_a_failed_slide_raises_a_banner_and_says_why_and_what_to_do(self, tmp_path: Path) -> None:

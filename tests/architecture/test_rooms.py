@@ -12,8 +12,8 @@ PACKAGE = ROOT / "tme"
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "_data" not in path.parts)
 FOUNDATIONS = {"errors", "units", "geometry", "config", "registry", "store", "safety", "tables", "__init__"}
 STAGES = [
-    "cohort", "slide", "tissue", "tiles", "stains", "cells", "vessels", "regions", "metrics", "change",
-    "outcomes", "dictionary", "overlay", "report", "export",
+    "cohort", "slide", "tissue", "tiles", "stains", "cells", "vessels", "register", "regions", "metrics",
+    "change", "outcomes", "dictionary", "overlay", "report", "export",
 ]  # fmt: skip
 ONLY_IN = {
     "dask": {"pipeline/dask_runner.py"},

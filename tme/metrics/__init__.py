@@ -1,7 +1,7 @@
 """Cells, vessels, tissue -> numbers with an interval. One file per family in ``families/``."""
 
 from tme.metrics.family import METRICS, Family, metric_columns
-from tme.metrics.measure import measure_slide
+from tme.metrics.measure import measure_again, measure_slide, replaced
 from tme.metrics.places import hotspot_fields, mark_hotspots
 from tme.metrics.rows import failed_row, slide_column_specs, slide_columns, slide_rows
 from tme.metrics.scope import Scope, SlideContext
@@ -20,8 +20,10 @@ __all__ = [
     "from_json",
     "hotspot_fields",
     "mark_hotspots",
+    "measure_again",
     "measure_slide",
     "metric_columns",
+    "replaced",
     "slide_column_specs",
     "slide_columns",
     "slide_rows",

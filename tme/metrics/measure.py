@@ -11,7 +11,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from tme.config import MetricSettings
-from tme.metrics.family import families
+from tme.metrics.family import METRICS, families
 from tme.metrics.scope import Scope, SlideContext, make_scope
 from tme.metrics.types import Compartment, Estimate, Measurements
 from tme.tables import significant
@@ -45,6 +45,30 @@ def measure_slide(context: SlideContext, settings: MetricSettings) -> Measuremen
         compartments,
         settings.model_dump(mode="json"),
     )
+
+
+def measure_again(
+    measurements: Measurements, context: SlideContext, family: str, settings: MetricSettings
+) -> Measurements:
+    """The same numbers but for one family, measured in a context that knows more than the slide did."""
+    found = {
+        name: METRICS.get(family).measure(make_scope(context, name, settings))
+        for name in measurements.compartments
+    }
+    return replaced(measurements, family, found)
+
+
+def replaced(
+    measurements: Measurements, family: str, found: Mapping[str, Mapping[str, Estimate]]
+) -> Measurements:
+    """The same numbers but for a family's columns, which become what was found by compartment."""
+    columns = {column.name for column in METRICS.get(family).columns}
+    compartments = {}
+    for name, compartment in measurements.compartments.items():
+        kept = {column: value for column, value in compartment.estimates.items() if column not in columns}
+        own = {column: _rounded(estimate) for column, estimate in found.get(name, {}).items()}
+        compartments[name] = replace(compartment, estimates={**kept, **own})
+    return replace(measurements, compartments=compartments)
 
 
 def _measure(scope: Scope) -> Compartment:

@@ -26,6 +26,28 @@ Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
+class NearVessels:
+    """Vessels that lie over a slide's cells: its own, or those of a section registered to it.
+
+    Attributes
+    ----------
+    slide_id : str
+        The slide they were found on.
+    error_um : float
+        How far the two sections lie apart after registration; 0 on one section.
+    distance_um : (H, W) float32 or None
+        µm from each pixel of the tissue grid to the nearest vessel; None if there is none.
+    known : (H, W) bool
+        Where a vessel would have been seen.
+    """
+
+    slide_id: str
+    error_um: float
+    distance_um: NDArray[np.float32] | None
+    known: Mask
+
+
+@dataclass(frozen=True, eq=False)
 class SlideContext:
     """Everything measured slides are measured from.
 
@@ -47,6 +69,8 @@ class SlideContext:
     profile : StainProfile or None
     missing : dict of str to str
         Target (``cells``, ``vessels``) -> why there are none, e.g. the resolution is too coarse.
+    registered : NearVessels or None
+        Vessels of a section that was registered to this one.
     """
 
     keys: Mapping[str, Any]
@@ -59,6 +83,7 @@ class SlideContext:
     vessels: pa.Table | None = None
     profile: StainProfile | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
+    registered: NearVessels | None = None
 
     @cached_property
     def to_vessel_um(self) -> NDArray[np.float32] | None:
@@ -66,6 +91,14 @@ class SlideContext:
         if self.vessels is None or self.vessels.num_rows == 0:
             return None
         return distance_to_vessels(self.vessels["geometry"], self.mpp, self.tissue)
+
+    @property
+    def near_vessels(self) -> NearVessels | None:
+        """The slide's own vessels, else those of the section registered to it, else None."""
+        if self.vessels is None:
+            return self.registered
+        everywhere = np.ones(self.tissue.shape, np.bool_)
+        return NearVessels(str(self.keys.get("slide_id", "")), 0.0, self.to_vessel_um, everywhere)
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,12 +17,13 @@ from tme.dictionary import dictionary_columns, dictionary_rows
 from tme.errors import ArtefactError
 from tme.metrics import failed_row, from_json, slide_columns, slide_rows
 from tme.overlay import write_assets
+from tme.pipeline.joint_job import join_sections
 from tme.pipeline.outcome import Outcome, load_outcome
 from tme.pipeline.provenance import write_provenance
 from tme.pipeline.publish import sheet_keys
 from tme.pipeline.recount import positive_cells
 from tme.pipeline.versions import STAGES
-from tme.report import write_index, write_report
+from tme.report import write_batches, write_index, write_report
 from tme.safety import file_sha256
 from tme.stains import STAINS, Stain
 from tme.store import read_json, write_json
@@ -31,7 +32,7 @@ from tme.tables import write_csv
 log = logging.getLogger("tme")
 
 TABLES = ("slide_metrics.csv", "pairs.csv", "patient_metrics.csv", "data_dictionary.csv")
-PAGES = ("index.html", "report/index.html")
+PAGES = ("index.html", "report/index.html", "report/batches.html")
 MANIFEST = "manifest.json"
 
 
@@ -58,10 +59,12 @@ def cohort_is_done(results: Path, key: str) -> bool:
 def run_cohort(cohort: Cohort, config: Config, results: Path, key: str) -> None:
     """Write every table and page; every slide of the sheet has a row whatever became of it."""
     slides = [_result(row, config, results) for row in cohort.slides]
+    slides = join_sections(slides, cohort, config, results)
     _write_tables(slides, cohort, config, results)
     write_assets(results)
     write_index(results, [_outcome(row, results) for row in cohort.slides])
     write_report(results, config)
+    write_batches(results)
     write_provenance(results, config)
     files = {name: file_sha256(results / name) for name in (*TABLES, *PAGES)}
     write_json(results / MANIFEST, {"key": key, "files": files})

@@ -106,6 +106,8 @@ def _run(job: SlideJob, left_out: bool) -> Outcome:
         return publish(job.folder, job.row, job.config, job.plan_key, job.inputs, store, found)
     noticed = (*noticed, *_unreadable(slide, tissue))
     profile = stages.profile(tissue)
+    if job.stain.has_tils or "vessels" in job.stain.targets:
+        stages.section(profile)
     with make_runner(job.config.run) as runner:
         cells, no_cells = stages.cells(tissue, profile, runner)
         vessels, no_vessels = stages.vessels(tissue, profile, runner)

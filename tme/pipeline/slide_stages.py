@@ -19,6 +19,7 @@ from tme.config import Config, settings_hash
 from tme.pipeline.source import TravellingSlide
 from tme.pipeline.stage_store import StageStore
 from tme.pipeline.versions import STAGES
+from tme.register import read_map, save_map
 from tme.stains import Stain, StainProfile
 from tme.stains.estimate import estimate_profile
 from tme.tables import SavedTable, read_parquet, write_parquet, write_slices
@@ -72,6 +73,14 @@ class SlideStages:
 
         _, value = self.store.run("stain", self.key, compute)
         return StainProfile.from_json(value)
+
+    def section(self, profile: StainProfile) -> None:
+        """What the section looks like whatever is stained on it, to register others to; ``section.png``."""
+
+        def compute(folder: Path) -> Any:
+            save_map(folder / "section.png", read_map(self.slide, profile))
+
+        self.store.run("section", self._next_key("section"), compute)
 
     def cells(
         self, tissue: TissueMask, profile: StainProfile, runner: Runner[Any]

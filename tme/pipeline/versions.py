@@ -7,9 +7,11 @@ mixed with new ones.
 STAGES: dict[str, int] = {
     "tissue": 1,
     "stain": 4,
+    "section": 1,
     "cells": 3,
     "vessels": 1,
     "regions": 1,
     "measure": 3,
     "overlay": 1,
+    "register": 1,
 }

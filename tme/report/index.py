@@ -92,10 +92,21 @@ def _slide(results: Path, outcome: Mapping[str, Any], row: Row) -> dict[str, Any
         "problem": problem,
         "area": number_text(value_of(row.get("evaluable_area_mm2"))),
         "headlines": _headlines(row),
+        "laid_on": _laid_on(results, slide_id, row),
         "cautions": list(outcome.get("cautions") or filter(None, [known.get("caution", "")])),
         "has_page": (folder / "overlay" / "index.html").is_file(),
         "has_picture": (folder / "thumbnail.jpg").is_file(),
     }
+
+
+def _laid_on(results: Path, slide_id: str, row: Row) -> dict[str, str]:
+    """The section whose vessels were laid on this one, how exactly, and where both are shown."""
+    other = row.get("til_vessel_slide_id", "")
+    picture = f"registrations/{slide_id}/{other}/picture.jpg"
+    if not other or not (results / picture).is_file():
+        return {}
+    error = number_text(value_of(row.get("til_vessel_error_um")), 2)
+    return {"slide_id": other, "error": error, "picture": picture}
 
 
 def _headlines(row: Row) -> list[dict[str, str]]:

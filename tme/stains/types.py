@@ -48,6 +48,11 @@ class Stain:
     vectors: tuple[Vector, Vector] = ((0.65, 0.70, 0.29), (0.27, 0.57, 0.78))
     note: str = ""
 
+    @property
+    def has_tils(self) -> bool:
+        """Whether cells counted on it can be tumour-infiltrating lymphocytes."""
+        return "cells" in self.targets and (self.kind == "he" or self.til_marker)
+
 
 @dataclass(frozen=True)
 class StainProfile:

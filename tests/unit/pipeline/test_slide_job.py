@@ -36,6 +36,14 @@ def test_a_threshold_that_may_not_be_trusted_is_a_caution(
     assert "a fixed one is used" in run_slide(job(tmp_path)).cautions
 
 
+def test_a_section_is_kept_to_register_others_to(tmp_path: Path) -> None:
+    asked = job(tmp_path)
+    run_slide(asked)
+    stages = read_json(asked.folder / "manifest.json")["extra"]["stages"]
+    assert stages["section"]["files"] == ["section.png"]
+    assert (asked.folder / "section.png").is_file()
+
+
 @pytest.mark.parametrize("stain", ["CD8", "CD31"])
 def test_a_slide_brown_all_over_has_no_numbers_and_says_why(tmp_path: Path, stain: str) -> None:
     slide = render_slide(SlideSpec(stain, area_mm2=0.1, til_density_per_mm2=0), 3)

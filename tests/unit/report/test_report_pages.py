@@ -69,6 +69,22 @@ def report_page(results: Path, rows: list[dict[str, Any]], pairs: list[dict[str,
 
 
 class TestIndex:
+    def test_a_registered_section_is_linked_with_its_picture_where_there_is_one(self, tmp_path: Path) -> None:
+        row = slide("a", til_vessel_slide_id="b", til_vessel_error_um=12.3)
+        columns = (*SLIDE_COLUMNS, "til_vessel_slide_id", "til_vessel_error_um")
+        write_csv(tmp_path / "slide_metrics.csv", columns, [row])
+        outcomes = [{"slide_id": "a", "status": "ok"}]
+        write_index(tmp_path, outcomes)
+        assert "Vessels of" not in (tmp_path / "index.html").read_text(encoding="utf-8")
+        picture = tmp_path / "registrations" / "a" / "b" / "picture.jpg"
+        picture.parent.mkdir(parents=True)
+        picture.touch()
+        write_index(tmp_path, outcomes)
+        page = (tmp_path / "index.html").read_text(encoding="utf-8")
+        check_page(page)
+        assert 'href="registrations/a/b/picture.jpg"' in page
+        assert "Vessels of b laid on this section to within 12 µm" in page_text(page)
+
     def test_a_failed_slide_raises_a_banner_and_says_why_and_what_to_do(self, tmp_path: Path) -> None:
         problem = {
             "what": "the file is cut off",

@@ -6,10 +6,10 @@ mixed with new ones.
 
 STAGES: dict[str, int] = {
     "tissue": 1,
-    "stain": 3,
+    "stain": 4,
     "cells": 3,
     "vessels": 1,
     "regions": 1,
     "measure": 2,
-    "overlay": 1,
+    "overlay": 2,
 }

@@ -19,7 +19,8 @@ COLUMNS = (
         "threshold_source",
         "",
         "qc",
-        "where the threshold came from: control, calibration, slide or config",
+        "where the threshold came from: control (control slides of the slide's batch), calibration (of its "
+        "stain, without a batch), slide (its own histogram) or config",
         needs="dab",
     ),
 )

@@ -114,7 +114,8 @@ def control_of(slide_id: str, sha256: str, profile: StainProfile) -> Control:
     cut, low, high = profile.dab_threshold_od, profile.threshold_low_od, profile.threshold_high_od
     if cut is None or low is None or high is None:
         raise ValueError("a slide without a threshold of its own is no control")
-    return Control(slide_id, sha256, cut, low, high, profile.background, profile.vectors[0])
+    red, green, blue = (round(part, 4) for part in profile.vectors[0])
+    return Control(slide_id, sha256, cut, low, high, profile.background, (red, green, blue))
 
 
 def combine(stain: str, batch: str, controls: Sequence[Control]) -> Entry:

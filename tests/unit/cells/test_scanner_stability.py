@@ -67,6 +67,10 @@ SCANS: dict[str, tuple[Callable[[RGB], RGB], float]] = {
     "gamma 1.05": (gamma(1.05), 0.5),
     "warm": (white_balance(1.0, 0.98, 0.96), 0.5),
     "cold": (white_balance(0.96, 0.98, 1.0), 0.5),
+    "all at once": (
+        lambda pixels: jpeg(75)(gamma(1.05)(white_balance(1.0, 0.98, 0.96)(finer(pixels)))),
+        0.25,
+    ),
 }
 
 

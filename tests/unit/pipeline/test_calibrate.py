@@ -112,7 +112,7 @@ def test_an_edited_a_missing_and_an_unpinned_file_stop_before_anything(tmp_path:
     pinned = json.loads(path.read_text())["sha256"]
     assert configured(tmp_path, more=f", calibration_sha256: {pinned}").stain.calibration_sha256 == pinned
     with pytest.raises(ConfigError, match="not the one pinned"):
-        configured(tmp_path, more=f", calibration_sha256: {'0' * 64}")
+        configured(tmp_path, more=f", calibration_sha256: {'f' * 64}")
     with pytest.raises(ConfigError, match="leave one empty"):
         configured(tmp_path, more=", dab_threshold_od: 0.2")
     path.write_text(path.read_text().replace("0.12", "0.14"))

@@ -30,7 +30,6 @@ from tme.store import (
     write_text,
 )
 
-
 plain = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 )

@@ -11,7 +11,7 @@ import shapely
 from numpy.typing import NDArray
 
 from tme.cells.types import CELL_SCHEMA
-from tme.change import SlideResult
+from tme.change import Recount, SlideResult
 from tme.config import MetricSettings
 from tme.metrics import SlideContext, measure_slide
 from tme.stains import STAINS, StainProfile
@@ -115,7 +115,7 @@ def result_of(
     threshold: float = 0.2,
     date: str = "",
     seed: int = 0,
-    positive_from: Callable[[str, float], int] | None = None,
+    positive_from: Callable[[str, float], Recount] | None = None,
     **keys: Any,
 ) -> SlideResult:
     """A measured CD8 (or H&E) slide with these TILs, or a vessel slide with these vessels, along a strip."""

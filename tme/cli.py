@@ -83,6 +83,22 @@ def run(
 
 
 @app.command()
+def calibrate(
+    sheet: Annotated[
+        Path, typer.Argument(help="CSV of control slides: stain, slide and, where known, batch.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="New file of the thresholds.")] = Path(
+        "calibration.json"
+    ),
+    config: ConfigFile = None,
+) -> None:
+    """Read DAB thresholds from control slides and freeze them in a file the settings name."""
+    from tme.pipeline.calibrate import CalibrateRequest, run_calibrate
+
+    raise typer.Exit(run_calibrate(CalibrateRequest(sheet, output, config), typer.echo))
+
+
+@app.command()
 def train(
     fields: Annotated[Path, typer.Argument(help="Folder, or CSV sheet, of labelled fields.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="New folder of the weights.")],

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -22,6 +23,8 @@ from tme.errors import ArtefactError, BusyError, ConfigError, SpaceError
 from tme.safety import file_sha256
 
 MANIFEST = "manifest.json"
+SEAL = "sha256"
+MAX_SEALED_BYTES = 10_000_000
 
 
 def canonical_json(value: Any) -> str:
@@ -80,6 +83,48 @@ def read_json(path: Path) -> Any:
             why=str(error)[:200],
             fix="run `tme run` again; it is made anew",
         ) from error
+
+
+def sealed(value: dict[str, Any]) -> dict[str, Any]:
+    """``value`` with the sha256 of its own `canonical_json` beside its keys, for `read_sealed`."""
+    content = {key: part for key, part in value.items() if key != SEAL}
+    return {**content, SEAL: hashlib.sha256(canonical_json(content).encode("utf-8")).hexdigest()}
+
+
+def read_sealed(path: Path, what: str, remedy: str) -> dict[str, Any]:
+    """Read a JSON file that a user keeps and names in the settings, and hold it against its own seal.
+
+    Line ends, indents and the order of keys do not count, the values do.
+
+    Parameters
+    ----------
+    path : Path
+    what, remedy : str
+        For messages: what the file is, and how to get one that is whole.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be read, is no such file, or was changed since it was written.
+    """
+    try:
+        if path.stat().st_size > MAX_SEALED_BYTES:
+            raise ValueError(f"over {MAX_SEALED_BYTES // 1_000_000} MB")
+        value = json.loads(path.read_bytes().decode("utf-8-sig"))
+        if not isinstance(value, dict) or not isinstance(value.get(SEAL), str):
+            raise ValueError(f"it has no {SEAL}")
+        whole = sealed(value)[SEAL] == value[SEAL]
+    except (OSError, ValueError, RecursionError) as error:
+        why = (error.strerror if isinstance(error, OSError) else "") or str(error)[:200]
+        raise ConfigError(f"{what} cannot be read", where=path.name, why=why, fix=remedy) from error
+    if not whole:
+        raise ConfigError(
+            f"{what} was changed after it was written",
+            where=path.name,
+            why=f"its content is not the one its {SEAL} {value[SEAL][:16]}… was made for",
+            fix=remedy,
+        )
+    return value
 
 
 @contextlib.contextmanager

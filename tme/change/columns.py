@@ -71,7 +71,8 @@ PAIR_COLUMNS: tuple[ColumnSpec, ...] = (
         "note",
         "",
         "why a number is missing or a call is withheld, and what to know; where the slides are positive from "
-        "different DAB densities on, the change of a cell density at the lowest and highest of them",
+        "different DAB densities on, the change of a cell density or share at the lowest and highest, "
+        "and whether the call depends on it",
     ),
     _change("fc_ge_2p5", "", "CD8 density: at least 2.5-fold", "ln ratio ≥ 0.9", DEJARDIN),
     _change("otd_ge_500", "", "CD8 density after: at least about 500/mm²", "ln density ≥ 6.2", DEJARDIN),

@@ -14,6 +14,14 @@ WITHIN_NOISE, NOT_EVALUABLE = "within_noise", "not_evaluable"
 
 
 @dataclass(frozen=True)
+class Recount:
+    """Positive cells of a compartment from another DAB density on: their number, and their area in µm²."""
+
+    cells: int
+    area_um2: float
+
+
+@dataclass(frozen=True)
 class SlideResult:
     """One slide of the cohort as its job left it.
 
@@ -39,7 +47,7 @@ class SlideResult:
     status: str = "ok"
     reason: str = ""
     biopsy_date: str = ""
-    positive_from: Callable[[str, float], int] | None = None
+    positive_from: Callable[[str, float], Recount] | None = None
 
     @property
     def stain(self) -> Stain:

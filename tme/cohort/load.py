@@ -156,15 +156,16 @@ def _checked(
         rows.append(row)
         by_row += found
     by_row += [*repeated_ids(rows), *look_alikes(rows), *time_order(rows, settings.timepoints)]
-    by_row += [*dates_and_days(rows), *_same(rows, raw, fingerprints)]
+    by_row += [*dates_and_days(rows), *same_content(rows, raw, fingerprints)]
     header = [problem for problem in problems if not problem.where.startswith("row")]
     by_row += [problem for problem in problems if problem.where.startswith("row")]
     cautions = [*almost_alike(rows), *mixed_lesions(rows), *shared_annotations(rows)]
-    cohort = Cohort(tuple(with_ids(rows)), settings.timepoints, (*notes, *sorted(cautions, key=_first_row)))
-    return Reading(cohort, (*header, *sorted(by_row, key=_first_row)))
+    cohort = Cohort(tuple(with_ids(rows)), settings.timepoints, (*notes, *sorted(cautions, key=first_row)))
+    return Reading(cohort, (*header, *sorted(by_row, key=first_row)))
 
 
-def _same(rows: list[SlideRow], raw: list[RawRow], fingerprints: Fingerprint | None) -> list[Problem]:
+def same_content(rows: list[SlideRow], raw: list[RawRow], fingerprints: Fingerprint | None) -> list[Problem]:
+    """Rows that point at the same slide; rows that name none are left to their own problem."""
     given = [row for row, one in zip(rows, raw, strict=True) if one.cells.get("slide", "").strip()]
     if fingerprints is None:
         return same_slides(given, None)
@@ -187,7 +188,8 @@ def _is_there(row: SlideRow) -> bool:
     return True
 
 
-def _first_row(problem: Problem) -> int:
+def first_row(problem: Problem) -> int:
+    """The first row a problem names, to order problems by; 0 where it names none."""
     digits = "".join(c if c.isdigit() else " " for c in problem.where).split()
     return int(digits[0]) if digits else 0
 

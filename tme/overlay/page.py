@@ -33,6 +33,12 @@ from tme.units import px_to_um
 ARTEFACT_OPACITY = 0.55
 DENSITY_OPACITY = 0.75
 REGION_NAMES_SHOWN = 12
+SOURCES = {
+    "control": "control slides of its batch",
+    "calibration": "the calibration's control slides",
+    "slide": "the slide itself",
+    "config": "the configuration",
+}
 TITLE_KEYS = ("slide_id", "patient", "timepoint", "stain")
 
 
@@ -248,7 +254,10 @@ def _histogram(profile: StainProfile | None) -> dict[str, Any] | None:
     return {
         "edges": [round(float(value), 4) for value in profile.histogram["edges"]],
         "counts": [round(float(value), 4) for value in profile.histogram["counts"]],
-        "threshold": None if profile.dab_threshold_od is None else round(profile.dab_threshold_od, 4),
+        "threshold": profile.dab_threshold_od,
+        "low": profile.threshold_low_od,
+        "high": profile.threshold_high_od,
+        "own": profile.slide_threshold_od if profile.threshold_source != "slide" else None,
     }
 
 
@@ -265,10 +274,20 @@ def _profile(profile: StainProfile | None) -> dict[str, Any] | None:
         ],
         "background": ", ".join(f"{value:.0f}" for value in profile.background),
         "threshold": None if profile.dab_threshold_od is None else f"{profile.dab_threshold_od:.3f}",
-        "source": profile.threshold_source,
+        "interval": _interval(profile),
+        "source": SOURCES.get(profile.threshold_source, profile.threshold_source),
+        "own": "" if profile.slide_threshold_od is None else f"{profile.slide_threshold_od:.3f}",
+        "from_slide": profile.threshold_source == "slide",
         "note": profile.threshold_note,
+        "no_cut": profile.dab_threshold_od is None,
         "histogram": bool(profile.histogram.get("counts")),
     }
+
+
+def _interval(profile: StainProfile) -> str:
+    """The threshold's 95 % interval, or empty where it was not estimated."""
+    low, high = profile.threshold_low_od, profile.threshold_high_od
+    return "" if low is None or high is None else f"{low:.3f} to {high:.3f}"
 
 
 def _vector_colour(vector: tuple[float, float, float]) -> str:

@@ -9,7 +9,13 @@ from tme.change import check_names
 from tme.cohort import SlideRow
 from tme.config import Config, load_config
 from tme.errors import AnnotationError, ConfigError, EngineError, Problem, SlideError
-from tme.pipeline.inputs import check_engine, checked_sha256, read_run_cohort, slide_annotations
+from tme.pipeline.inputs import (
+    check_engine,
+    checked_sha256,
+    frozen_threshold,
+    read_run_cohort,
+    slide_annotations,
+)
 from tme.slide.pool import preflight_many
 from tme.slide.preflight import Preflight
 from tme.stains import STAINS
@@ -69,8 +75,11 @@ def _check_slides(rows: Sequence[SlideRow], config: Config, cores: int, say: Say
 
 
 def _beside(row: SlideRow, config: Config, found: Preflight) -> list[Problem]:
-    """What a run would find wrong with the slide's annotations, or with its hash where one is expected."""
+    """What a run would find of the slide's annotations, calibration, and hash where one is expected."""
     problems: list[Problem] = []
+    frozen = frozen_threshold(row, config)
+    if frozen is not None and frozen.note:
+        problems.append(Problem("stain.calibration", frozen.note, severity="caution"))
     try:
         slide_annotations(row, config)
         if row.sha256 and found.ok:

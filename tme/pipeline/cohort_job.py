@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from tme import __version__
-from tme.change import SlideResult, change_columns, compute_changes, patient_columns, patient_rows
+from tme.change import (
+    Recount,
+    SlideResult,
+    change_columns,
+    compute_changes,
+    patient_columns,
+    patient_rows,
+)
 from tme.cohort import Cohort, SlideRow
 from tme.config import Config, settings_hash
 from tme.dictionary import dictionary_columns, dictionary_rows
@@ -97,7 +104,7 @@ def _result(row: SlideRow, config: Config, results: Path) -> SlideResult:
     )
 
 
-def _recount(table: Path, stain: Stain) -> Callable[[str, float], int] | None:
+def _recount(table: Path, stain: Stain) -> Callable[[str, float], Recount] | None:
     return partial(positive_cells, table, stain) if stain.kind == "dab" and table.is_file() else None
 
 

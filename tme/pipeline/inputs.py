@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 from tme.cells.engines import SEGMENTERS, load_engine
 from tme.cohort import Cohort, Reading, SlideRow, load_cohort, read_cohort
-from tme.config import Config
+from tme.config import Config, StainSettings
 from tme.errors import EngineError, SlideError
+from tme.pipeline.versions import STAGES
 from tme.regions import Annotation, read_annotations
 from tme.slide.hashing import content_sha256, fingerprint
 from tme.stains import STAINS, stain_names
+from tme.stains.calibration import Calibration, Frozen, frozen_for, load_calibration
 
 
 def load_run_cohort(sheet: Path, config: Config, by_content: bool = True) -> Cohort:
@@ -59,6 +62,30 @@ def check_engine(rows: Iterable[SlideRow], config: Config) -> None:
 def slide_annotations(row: SlideRow, config: Config) -> tuple[Annotation, ...]:
     """The annotations the sheet names for this slide; see `tme.regions.read_annotations`."""
     return read_annotations(row.annotations, config.regions.aliases) if row.annotations else ()
+
+
+def frozen_threshold(row: SlideRow, config: Config) -> Frozen | None:
+    """What the calibration of the settings has for this slide; None without one, and on H&E.
+
+    Raises
+    ------
+    ConfigError
+        If the file is not whole.
+    """
+    if not config.stain.calibration or STAINS.get(row.stain).kind != "dab":
+        return None
+    calibration = _loaded(config.stain.calibration, config.stain.calibration_sha256)
+    return frozen_for(calibration, row.stain, row.batch, STAGES)
+
+
+@lru_cache(maxsize=4)
+def _loaded(path: str, _sha256: str | None) -> Calibration:
+    return load_calibration(Path(path))
+
+
+def own_stain_settings(config: Config) -> StainSettings:
+    """Settings of the stain without the calibration, which counts by what it has for a slide."""
+    return config.stain.model_copy(update={"calibration": None, "calibration_sha256": None})
 
 
 def checked_sha256(row: SlideRow) -> str:

@@ -7,12 +7,14 @@ configuration and the files' fingerprints, never on clocks or on how many cores 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from tme.cohort import Cohort, SlideRow
 from tme.config import Config, settings_hash
 from tme.errors import SlideError
+from tme.pipeline.inputs import frozen_threshold, own_stain_settings
 from tme.pipeline.outcome import OUTCOME, load_outcome
 from tme.pipeline.versions import STAGES
 from tme.safety import error_text, file_sha256
@@ -81,13 +83,16 @@ def make_plan(cohort: Cohort, config: Config, results: Path, fingerprint: Finger
 def key_inputs(row: SlideRow, config: Config, fingerprint: Fingerprint) -> dict[str, object]:
     """Everything that can change a slide's artefacts, by name; its hash is the plan's key."""
     stain = STAINS.get(row.stain)
-    sections = {
+    sections: dict[str, Any] = {
         "tissue": config.tissue,
-        "stain": config.stain,
+        "stain": own_stain_settings(config),
         "regions": config.regions,
         "metrics": config.metrics,
         "overlay": config.overlay,
     }
+    frozen = frozen_threshold(row, config)
+    if frozen is not None:
+        sections["calibration"] = asdict(frozen)
     if "cells" in stain.targets:
         sections["cells"] = config.cells.model_copy(update={"weights": _file_hash(config.cells.weights)})
     if "vessels" in stain.targets:

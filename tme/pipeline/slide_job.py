@@ -12,7 +12,7 @@ from tme.config import Config
 from tme.errors import SlideError, TileError
 from tme.metrics import SlideContext, measure_slide
 from tme.pipeline.dask_runner import make_runner
-from tme.pipeline.inputs import checked_sha256, slide_annotations
+from tme.pipeline.inputs import checked_sha256, frozen_threshold, slide_annotations
 from tme.pipeline.outcome import Outcome
 from tme.pipeline.publish import Findings, publish, publish_empty, slide_keys
 from tme.pipeline.slide_stages import SlideStages
@@ -99,7 +99,7 @@ def _run(job: SlideJob, left_out: bool) -> Outcome:
     annotations = slide_annotations(job.row, job.config)
     slide, noticed = _open(job, left_out)
     store = job.stages()
-    stages = SlideStages(store, slide, job.stain, job.config)
+    stages = SlideStages(store, slide, job.stain, job.config, frozen_threshold(job.row, job.config))
     tissue = stages.tissue()
     if not tissue.tissue.any():
         found = Findings(slide, tissue, outcome=job.outcome("excluded", "no tissue was found on the slide"))

@@ -16,11 +16,13 @@ from tme.cells.engines import load_engine
 from tme.cells.stage import cell_provenance, cell_slices, cells_possible
 from tme.cells.types import CELL_SCHEMA, Cells
 from tme.config import Config, settings_hash
+from tme.pipeline.inputs import own_stain_settings
 from tme.pipeline.source import TravellingSlide
 from tme.pipeline.stage_store import StageStore
 from tme.pipeline.versions import STAGES
 from tme.register import read_map, save_map
 from tme.stains import Stain, StainProfile
+from tme.stains.calibration import Frozen
 from tme.stains.estimate import estimate_profile
 from tme.tables import SavedTable, read_parquet, write_parquet, write_slices
 from tme.tiles import Runner
@@ -39,13 +41,23 @@ class SlideStages:
     slide : TravellingSlide
     stain : Stain
     config : Config
+    frozen : Frozen, optional
+        What the calibration named in the settings has for the slide.
     """
 
-    def __init__(self, store: StageStore, slide: TravellingSlide, stain: Stain, config: Config) -> None:
+    def __init__(
+        self,
+        store: StageStore,
+        slide: TravellingSlide,
+        stain: Stain,
+        config: Config,
+        frozen: Frozen | None = None,
+    ) -> None:
         self.store = store
         self.slide = slide
         self.stain = stain
         self.config = config
+        self.frozen = frozen
         left_out = sorted(slide.source.left_out)
         self.key = settings_hash([slide.source.content, slide.source.mpp, *([left_out] if left_out else [])])
 
@@ -66,10 +78,12 @@ class SlideStages:
 
     def profile(self, tissue: TissueMask) -> StainProfile:
         """The slide's stain: vectors, background, threshold."""
-        self.key = self._next_key("stain", self.config.stain, self.stain.name)
+        settings = own_stain_settings(self.config)
+        frozen = asdict(self.frozen) if self.frozen else None
+        self.key = self._next_key("stain", settings, self.stain.name, frozen)
 
         def compute(_: Path) -> Any:
-            return asdict(estimate_profile(self.slide, tissue, self.stain, self.config.stain))
+            return asdict(estimate_profile(self.slide, tissue, self.stain, settings, frozen=self.frozen))
 
         _, value = self.store.run("stain", self.key, compute)
         return StainProfile.from_json(value)

@@ -12,6 +12,6 @@ STAGES: dict[str, int] = {
     "vessels": 1,
     "regions": 1,
     "measure": 3,
-    "overlay": 1,
+    "overlay": 2,
     "register": 1,
 }

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tme.change.thresholds import DEPENDS, FOR_ALL
 from tme.config import Config
 from tme.overlay.frame import render_page
 from tme.report.numbers import (
@@ -187,8 +188,17 @@ def _change(row: Row) -> dict[str, Any]:
         "rc_source": row.get("rc_source", ""),
         "call": row.get("change_call", ""),
         "days": number_text(value.get("interval_days")),
-        "note": row.get("note", ""),
+        **_note(row.get("note", "")),
     }
+
+
+def _note(note: str) -> dict[str, Any]:
+    """The note in parts: the results at one threshold for all slides, whether they disagree, and the rest."""
+    parts = [part for part in note.split("; ") if part]
+    again = [part for part in parts if FOR_ALL in part]
+    depends = [part for part in parts if part.startswith(DEPENDS)]
+    rest = [part for part in parts if part not in (*again, *depends)]
+    return {"note": "; ".join(rest), "again": again, "depends": depends}
 
 
 def _interval(low: float | None, high: float | None, text: Callable[[float | None], str]) -> str:

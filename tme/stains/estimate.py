@@ -1,18 +1,20 @@
 """Slide + TissueMask -> StainProfile: everything about colour that is fixed once per slide.
 
 In: an open slide, its tissue mask, the stain named in the sheet. Out: background colour, stain
-vectors, the levels engines normalise by and, for DAB, the threshold with its source and histogram.
+vectors, the levels engines normalise by and, for DAB, the threshold with its source, interval and histogram.
 All from one seeded sample over the whole slide, so that tiles, workers and other slides change
 nothing.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
-from numpy.typing import NDArray
 
 from tme.config import StainSettings
 from tme.slide.types import RGB, Slide
+from tme.stains.calibration import Frozen, drift_note
 from tme.stains.deconvolve import FloatImage, channel_od, stain_od, stain_vectors, unmixing
 from tme.stains.direction import haematoxylin_direction, hue_caution, stained
 from tme.stains.nuclear import nuclear_detail, nuclear_levels, nuclear_signal
@@ -32,6 +34,7 @@ def estimate_profile(
     stain: Stain,
     settings: StainSettings,
     sample_mpp: float = SAMPLE_MPP,
+    frozen: Frozen | None = None,
 ) -> StainProfile:
     """The stain profile of one slide.
 
@@ -43,6 +46,8 @@ def estimate_profile(
     settings : StainSettings
     sample_mpp : float
         µm/px of the sample; a coarser slide is sampled at its own resolution.
+    frozen : Frozen, optional
+        What the calibration named in the settings has for the slide.
 
     Returns
     -------
@@ -66,18 +71,11 @@ def estimate_profile(
     signals = [nuclear_signal(pair, stain.kind, mpp) for pair in stains]
     levels = {**nuclear_levels(signals), "detail": nuclear_detail(signals, mpp)}
     dab = unmixing(plain)[1]
-    threshold = _threshold(stain, settings, points @ dab, densities @ dab)
-    return StainProfile(
-        stain=stain.name,
-        background=background,
-        vectors=vectors,
-        dab_threshold_od=threshold.value if threshold else None,
-        threshold_source=threshold.source if threshold else "",
-        threshold_note=threshold.note if threshold else "",
-        cautions=tuple(caution for caution in cautions if caution),
-        histogram=threshold.histogram if threshold else {},
-        levels=levels,
-    )
+    profile = replace(plain, cautions=tuple(caution for caution in cautions if caution), levels=levels)
+    if stain.kind != "dab":
+        return profile
+    own = dab_threshold([window @ dab for window in found_points], densities @ dab, settings.seed)
+    return _with_threshold(profile, own, settings, frozen)
 
 
 def _stained_pixels(sample: list[RGB], background: Vector) -> FloatImage:
@@ -86,12 +84,30 @@ def _stained_pixels(sample: list[RGB], background: Vector) -> FloatImage:
     return np.concatenate(parts) if parts else np.zeros((0, 3), np.float32)
 
 
-def _threshold(
-    stain: Stain, settings: StainSettings, dab: NDArray[np.float32], tissue: NDArray[np.float32]
-) -> DabThreshold | None:
-    if stain.kind != "dab":
-        return None
-    found = dab_threshold(dab, tissue)
+def _with_threshold(
+    profile: StainProfile, own: DabThreshold, settings: StainSettings, frozen: Frozen | None
+) -> StainProfile:
+    """The profile with the threshold that holds: of the config, of control slides, else the slide's own.
+
+    Control slides do not make a section that is brown all over one with positive cells; who names a number
+    in the config has looked at it.
+    """
+    own_od = own.value if own.low is not None else None
+    used = own
     if settings.dab_threshold_od is not None:
-        return DabThreshold(settings.dab_threshold_od, "config", "", found.histogram)
-    return found
+        used = DabThreshold(settings.dab_threshold_od, "config")
+    elif frozen is not None and frozen.threshold_od is None:
+        used = replace(own, note="; ".join(filter(None, (own.note, frozen.note))))
+    elif frozen is not None and own.value is not None:
+        note = "; ".join(filter(None, (frozen.note, drift_note(own_od, frozen))))
+        used = DabThreshold(frozen.threshold_od, frozen.source, note, {}, frozen.low_od, frozen.high_od)
+    return replace(
+        profile,
+        dab_threshold_od=used.value,
+        threshold_source=used.source,
+        threshold_note=used.note,
+        threshold_low_od=used.low,
+        threshold_high_od=used.high,
+        slide_threshold_od=own_od,
+        histogram=own.histogram,
+    )

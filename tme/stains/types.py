@@ -71,6 +71,10 @@ class StainProfile:
     threshold_source : {"", "slide", "config", "calibration", "control"}
     threshold_note : str
         Why the threshold may not be trusted or why there is none, empty if it may.
+    threshold_low_od, threshold_high_od : float or None
+        95 % interval of the threshold; None where it was not estimated.
+    slide_threshold_od : float or None
+        What the slide's own histogram gives, whichever threshold is used; None where it gives none.
     cautions : tuple of str
         e.g. that the slide does not look like the stain named.
     histogram : dict
@@ -91,6 +95,9 @@ class StainProfile:
     cautions: tuple[str, ...] = ()
     histogram: dict[str, list[float]] = field(default_factory=dict)
     levels: dict[str, float] = field(default_factory=dict)
+    threshold_low_od: float | None = None
+    threshold_high_od: float | None = None
+    slide_threshold_od: float | None = None
 
     @property
     def no_cut(self) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from scipy import stats
 
 from tests.made_measures import SETTINGS, key_row, result_of
-from tme.change import PairRow, SlideResult, change_columns, compute_changes
+from tme.change import PairRow, Recount, SlideResult, change_columns, compute_changes
 from tme.config import ChangeSettings, MetricSettings
 from tme.tables import csv_document
 
@@ -227,24 +229,77 @@ def test_different_thresholds_are_told() -> None:
     assert "thresholds" not in density(result_of(EVEN), post(EVEN)).note
 
 
+def counted(counts: dict[float, int]) -> Callable[[str, float], Recount]:
+    return lambda _, od: Recount(counts[od], 50.0 * counts[od])
+
+
 def test_different_thresholds_give_the_change_at_both() -> None:
-    before = result_of(EVEN, threshold=0.2, positive_from=lambda _, od: {0.2: 120, 0.31: 30}[od])
-    after = post(TENFOLD, threshold=0.31, positive_from=lambda _, od: {0.2: 1500, 0.31: 1200}[od])
-    note = density(before, after).note
+    before = result_of(EVEN, threshold=0.2, positive_from=counted({0.2: 120, 0.31: 30}))
+    after = post(TENFOLD, threshold=0.31, positive_from=counted({0.2: 1500, 0.31: 1200}))
+    row = density(before, after)
+    reach = row.log2fc_ci_high - row.log2fc
     for od, counts in (("0.2", (120, 1500)), ("0.31", (30, 1200))):
         log2fc = math.log2((counts[1] + 0.5) / (counts[0] + 0.5))
-        assert f"at {od} OD for all: log2fc {log2fc:+.2f}, increase" in note
-    assert "for all" not in density(before, after, metric="positive_pct").note
+        found = re.search(
+            rf"at {od} OD for all: log2fc {re.escape(f'{log2fc:+.2f}')} \[(.*?), (.*?)\], increase "
+            rf"\({counts[0]} cells before, {counts[1]} after\)",
+            row.note,
+        )
+        assert found, row.note
+        assert float(found[1]) < log2fc < float(found[2])
+        assert float(found[2]) - log2fc > 0.7 * reach
+    assert "depends on the threshold" not in row.note
     # Two slides on one side are counted together, one that is left out is not.
-    again = result_of(EVEN, threshold=0.25, slide_id="s3", seed=4, positive_from=lambda _, od: 100)
+    again = result_of(
+        EVEN, threshold=0.25, slide_id="s3", seed=4, positive_from=lambda _, od: Recount(100, 0.0)
+    )
     log2fc = math.log2((1200.5 / 6) / (130.5 / 12))
-    assert f"at 0.31 OD for all: log2fc {log2fc:+.2f}, increase" in density(before, again, after).note
+    assert f"at 0.31 OD for all: log2fc {log2fc:+.2f} [" in density(before, again, after).note
+
+
+def test_a_call_that_hangs_on_the_threshold_says_so() -> None:
+    before = result_of(EVEN, threshold=0.2, positive_from=counted({0.2: 120, 0.31: 30}))
+    after = post([30] * 6, threshold=0.31, positive_from=counted({0.2: 1500, 0.31: 35}))
+    row = density(before, after)
+    assert row.change_call == "within_noise"
+    assert (
+        "the call depends on the threshold: within_noise at each slide's own, increase at 0.2 OD, "
+        "within_noise at 0.31 OD" in row.note
+    )
+    # One call at both thresholds, and another with each slide's own, hangs on it too.
+    before = result_of(EVEN, threshold=0.2, positive_from=counted({0.2: 120, 0.31: 120}))
+    after = post(TENFOLD, threshold=0.31, positive_from=counted({0.2: 120, 0.31: 120}))
+    note = density(before, after).note
+    assert "increase at each slide's own, within_noise at 0.2 OD, within_noise at 0.31 OD" in note
+
+
+def test_shares_are_given_at_both_thresholds() -> None:
+    before = result_of(EVEN, threshold=0.2, positive_from=counted({0.2: 120, 0.31: 30}))
+    after = post(TENFOLD, threshold=0.31, positive_from=counted({0.2: 1500, 0.31: 1200}))
+    for metric in ("positive_pct", "til_fraction_pct"):
+        shares = 100 * 120 / 1120, 100 * 1500 / 2200
+        note = density(before, after, metric=metric).note
+        assert f"at 0.2 OD for all: {shares[0]:.3g} % before, {shares[1]:.3g} % after" in note
+        assert f"difference {shares[1] - shares[0]:+.3g}" in note
+        assert "call" not in note
+    note = density(before, after, metric="til_area_pct").note
+    assert "at 0.31 OD for all: 0.025 % before, 1 % after, difference +0.975" in note
+    assert "for all" not in density(before, after, metric="til_gini").note
+
+
+def test_a_pair_without_a_call_has_none_at_any_threshold() -> None:
+    before = result_of([50] * 6, 0.6, threshold=0.2, positive_from=counted({0.2: 300, 0.31: 3}))
+    after = post(TENFOLD, threshold=0.31, positive_from=counted({0.2: 1500, 0.31: 1200}))
+    note = density(before, after).note
+    assert note.count("not_evaluable (") == 2
+    assert "depends on the threshold" not in note
 
 
 def test_vessels_at_different_thresholds_are_not_counted_again() -> None:
     before, after = result_of(EVEN, stain="CD31"), post(TENFOLD, stain="CD31", threshold=0.31)
     note = density(before, after, metric="mvd_per_mm2").note
     assert "thresholds differ" in note
+    assert "vessels are outlined by them and not counted again" in note
     assert "for all" not in note
 
 

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tme.errors import ArtefactError, BusyError, ConfigError, SpaceError
 from tme.store import (
@@ -19,11 +21,20 @@ from tme.store import (
     new_artefact,
     read_json,
     read_manifest,
+    read_sealed,
     recover,
     run_lock,
+    sealed,
     space_guard,
     write_json,
     write_text,
+)
+
+plain = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+)
+values = st.dictionaries(
+    st.text(), st.recursive(plain, lambda inner: st.lists(inner, max_size=3), max_leaves=5)
 )
 
 
@@ -162,3 +173,17 @@ def test_jobs_share_the_folder_and_hold_off_a_new_run(tmp_path: Path) -> None:
     with job_lock(tmp_path), job_lock(tmp_path), pytest.raises(BusyError, match="interrupted run"):
         check_no_orphans(tmp_path)
     check_no_orphans(tmp_path)
+
+
+@given(values)
+def test_a_seal_holds_for_its_content_and_no_other(
+    tmp_path_factory: pytest.TempPathFactory, value: dict[str, object]
+) -> None:
+    path = tmp_path_factory.mktemp("seal") / "a.json"
+    content = sealed(value)
+    assert sealed(content) == content
+    write_json(path, content)
+    assert read_sealed(path, "it", "make it again") == content
+    write_json(path, {**content, "a new key": 1})
+    with pytest.raises(ConfigError, match="changed after it was written"):
+        read_sealed(path, "it", "make it again")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,19 @@ PROFILE = StainProfile(
     "",
     (),
     {"edges": [0.0, 0.1, 0.2, 0.3], "counts": [5.0, 9.0, 2.0]},
+    threshold_low_od=0.19,
+    threshold_high_od=0.24,
+    slide_threshold_od=0.217,
+)
+FROZEN = replace(PROFILE, dab_threshold_od=0.15, threshold_source="control", threshold_low_od=0.12)
+NO_GROUND = replace(
+    PROFILE,
+    dab_threshold_od=None,
+    threshold_source="",
+    threshold_note="half of the tissue is brown",
+    threshold_low_od=None,
+    threshold_high_od=None,
+    slide_threshold_od=None,
 )
 
 
@@ -66,7 +80,7 @@ def test_page_says_what_it_is_about(folder: Path) -> None:
         "CD8",
         "312 /mm²",
         "less than 4 blocks",
-        "0.217 OD, from slide",
+        "0.217 OD (95 % interval 0.190 to 0.240), from the slide itself",
         "Density of TILs",
     ):
         assert expected in text
@@ -88,7 +102,8 @@ def test_data_fits_the_page(folder: Path) -> None:
     data = script_value(folder / "data.js")
     assert len(data["fields"]) == 3
     assert [item["name"] for item in data["artefacts"]] == ["pen"]
-    assert data["histogram"]["threshold"] == 0.217
+    histogram = data["histogram"]
+    assert [histogram[name] for name in ("threshold", "low", "high", "own")] == [0.217, 0.19, 0.24, None]
     for entry in data["fields"]:
         field = script_value(folder / f"field-{entry['number']}.js")
         assert field["url"].startswith("data:image/jpeg;base64,")
@@ -96,6 +111,26 @@ def test_data_fits_the_page(folder: Path) -> None:
         tils = sum(group["count"] for group in field["groups"] if group["name"] != "other")
         assert tils >= int(entry["count"].split()[0])
     assert sum(path.stat().st_size for path in folder.iterdir()) < 1_500_000
+
+
+def test_a_threshold_from_controls_stands_beside_the_slides_own(tmp_path: Path) -> None:
+    made = make(tmp_path, profile=FROZEN)
+    text = page_text((made / "index.html").read_text())
+    assert "0.150 OD (95 % interval 0.120 to 0.240), from control slides of its batch" in text
+    assert "The slide's own0.217 OD" in text.replace("\n", "").replace("  ", "")
+    assert script_value(made / "data.js")["histogram"]["own"] == 0.217
+
+
+def test_a_histogram_without_ground_for_a_cut_says_so(tmp_path: Path) -> None:
+    made = make(tmp_path, profile=NO_GROUND)
+    page = (made / "index.html").read_text()
+    check_page(page)
+    text = page_text(page)
+    for expected in ("gives no ground for a cut", "half of the tissue is brown", "No cut is drawn"):
+        assert expected in text
+    histogram = script_value(made / "data.js")["histogram"]
+    assert sum(histogram["counts"]) == 16
+    assert [histogram[name] for name in ("threshold", "low", "high", "own")] == [None] * 4
 
 
 def test_same_input_same_bytes(folder: Path, tmp_path: Path) -> None:
@@ -182,9 +217,12 @@ def browse(chromium: str, page: Path, profile: Path) -> tuple[str, list[str]]:
     return done.stdout, [line for line in console if "setting log level" not in line]
 
 
-def test_the_page_works_from_a_folder_in_a_browser(chromium: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("profile", [PROFILE, FROZEN, NO_GROUND])
+def test_the_page_works_from_a_folder_in_a_browser(
+    chromium: str, tmp_path: Path, profile: StainProfile
+) -> None:
     results = tmp_path / "results"
-    made = make(results)
+    made = make(results, profile=profile)
     write_assets(results)
     page = made / "index.html"
     (made / "probe.js").write_text(PROBE)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.made_measures import table_of
 from tme.cells.types import CELL_SCHEMA
+from tme.change import Recount
 from tme.pipeline.recount import positive_cells
 from tme.stains import STAINS
 from tme.tables import write_parquet
@@ -20,6 +21,7 @@ def table(tmp_path: Path) -> Path:
         CELL_SCHEMA,
         6,
         compartment=["tumour", "tumour", "evaluable", "stroma", "tumour", None],
+        area_um2=[40, 50, 60, 70, 300, None],
         dab_od=[0.1, 0.3, 0.1, 0.4, 0.5, 0.9],
         dab_ring_od=[0.35, 0.0, 0.1, 0.1, 0.1, 0.9],
         in_cluster=[False] * 4 + [True, False],
@@ -44,4 +46,9 @@ def table(tmp_path: Path) -> Path:
 def test_cells_are_counted_where_their_marker_sits(
     table: Path, stain: str, compartment: str, threshold: float, count: int
 ) -> None:
-    assert positive_cells(table, STAINS.get(stain), compartment, threshold) == count
+    assert positive_cells(table, STAINS.get(stain), compartment, threshold).cells == count
+
+
+def test_the_area_of_positive_cells_is_summed(table: Path) -> None:
+    assert positive_cells(table, STAINS.get("CD8"), "tumour", 0.32).area_um2 == 340
+    assert positive_cells(table, STAINS.get("CD8"), "evaluable", 9.0) == Recount(0, 0.0)

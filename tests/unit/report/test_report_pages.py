@@ -171,6 +171,23 @@ class TestReport:
         assert page.count("<circle") == 6
         assert page.count('stroke-dasharray="4 4"') == 0
 
+    def test_a_pair_with_two_thresholds_has_a_row_with_its_result_at_both(self, tmp_path: Path) -> None:
+        again = "at 0.21 OD for all: log2fc +0.42 [+0.10, +0.80], within_noise (90 cells before, 120 after)"
+        other = "at 0.27 OD for all: log2fc +1.90 [+1.20, +2.50], increase (30 cells before, 110 after)"
+        depends = "the call depends on the threshold: increase at each slide's own, within_noise at 0.21 OD"
+        differ = "thresholds differ: 0.21 (slide) OD before, 0.27 (control) OD after"
+        pairs = [
+            change("P01", "increase", note="; ".join((differ, depends, again, other))),
+            change("P02", "increase", note="caution on s2; <b>"),
+        ]
+        page = report_page(tmp_path, [slide("a"), slide("b", "P02")], pairs)
+        check_page(page)
+        assert page.count('<tr class="again">') == 1
+        row = page_text(page.split('<tr class="again">')[1].split("</tr>")[0])
+        assert row.index("depends on the threshold") < row.index(again) < row.index(other)
+        assert f'<td class="note">{differ}</td>' in page
+        assert "caution on s2; &lt;b&gt;</td>" in page
+
     def test_a_share_has_a_difference_and_no_call(self, tmp_path: Path) -> None:
         columns = {
             "metric": "positive_pct", "kind": "bounded", "value_pre": 12.0, "value_post": 7.5,

@@ -9,9 +9,10 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
-from tests.cell_scenes import all_tissue, nuclei_field, painted
+from tests.cell_scenes import all_tissue, nuclei_field, painted, profile_of
 from tme.config import StainSettings, TissueSettings
 from tme.stains import STAINS
+from tme.stains.calibration import DRIFT_OD, Frozen
 from tme.stains.deconvolve import stain_vectors, unit
 from tme.stains.estimate import estimate_profile
 from tme.stains.sample import background_caution, sample_windows
@@ -56,6 +57,8 @@ def test_what_a_profile_of_a_dab_section_holds() -> None:
     assert found.threshold_note == ""
     assert found.dab_threshold_od is not None
     assert 0.05 < found.dab_threshold_od < 0.4
+    assert found.threshold_low_od <= found.dab_threshold_od <= found.threshold_high_od
+    assert found.slide_threshold_od == found.dab_threshold_od
     assert sum(found.histogram["counts"]) > 100
     np.testing.assert_allclose(np.linalg.norm(found.vectors, axis=1), 1, atol=1e-9)
     assert min(found.background) > 225
@@ -74,6 +77,43 @@ def test_a_threshold_of_the_config_is_used_and_named() -> None:
     assert (found.dab_threshold_od, found.threshold_source, found.threshold_note) == (0.37, "config", "")
     assert found.histogram == profile("CD8", "CD8").histogram
     assert profile("HE", "HE", replace_settings(dab_threshold_od=0.37)).dab_threshold_od is None
+
+
+def test_a_frozen_threshold_is_used_and_the_slides_own_is_kept_beside_it() -> None:
+    own = profile("CD8", "CD8")
+    frozen = Frozen(own.dab_threshold_od + 0.03, 0.12, 0.19, "control")
+    found = estimate_profile(*rendered("CD8"), STAINS.get("CD8"), SETTINGS, frozen=frozen)
+    assert (found.dab_threshold_od, found.threshold_source) == (frozen.threshold_od, "control")
+    assert (found.threshold_low_od, found.threshold_high_od, found.threshold_note) == (0.12, 0.19, "")
+    assert (found.slide_threshold_od, found.histogram) == (own.dab_threshold_od, own.histogram)
+    assert (found.vectors, found.background, found.levels) == (own.vectors, own.background, own.levels)
+    far = Frozen(own.dab_threshold_od + DRIFT_OD + 0.01, 0.1, 0.3, "control")
+    note = estimate_profile(*rendered("CD8"), STAINS.get("CD8"), SETTINGS, frozen=far).threshold_note
+    assert "not stained or scanned as they are" in note
+
+
+def test_a_stain_the_calibration_lacks_takes_the_slides_own_threshold_and_says_so() -> None:
+    found = estimate_profile(
+        *rendered("CD8"), STAINS.get("CD8"), SETTINGS, frozen=Frozen(note="none for CD8")
+    )
+    assert (found.dab_threshold_od, found.threshold_source) == (
+        profile("CD8", "CD8").dab_threshold_od,
+        "slide",
+    )
+    assert found.threshold_note == "none for CD8"
+
+
+def test_controls_give_no_threshold_to_a_section_brown_all_over_and_one_to_a_section_of_few_nuclei() -> None:
+    frozen = Frozen(0.15, 0.13, 0.17, "calibration")
+    density = np.zeros((300, 400, 2), np.float32)
+    density[20:, :, 1] = 0.5
+    brown = ArraySlide(painted(density, profile_of("CD8")), 0.5)
+    found = estimate_profile(brown, all_tissue(brown), STAINS.get("CD8"), SETTINGS, frozen=frozen)
+    assert (found.dab_threshold_od, found.threshold_source, found.slide_threshold_od) == (None, "", None)
+    assert "brown" in found.no_cut
+    blank = ArraySlide(np.full((300, 400, 3), 243, np.uint8), 0.5)
+    found = estimate_profile(blank, all_tissue(blank), STAINS.get("CD8"), SETTINGS, frozen=frozen)
+    assert (found.dab_threshold_od, found.slide_threshold_od, found.threshold_note) == (0.15, None, "")
 
 
 def replace_settings(**changes: object) -> StainSettings:

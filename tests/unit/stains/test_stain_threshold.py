@@ -20,7 +20,7 @@ NO_HAZE = np.zeros(1000, np.float32)
 
 
 def threshold(dab: NDArray[np.float32]) -> DabThreshold:
-    return dab_threshold(dab, NO_HAZE)
+    return dab_threshold([dab], NO_HAZE)
 
 
 def normal(mean: float, spread: float, count: int, seed: int) -> NDArray[np.float32]:
@@ -65,7 +65,7 @@ def test_the_cut_stays_within_its_bounds_above_the_mode() -> None:
 @pytest.mark.parametrize(("ground", "given"), [(MOST_GROUND_OD + 0.01, False), (MOST_GROUND_OD - 0.01, True)])
 def test_brown_everywhere_is_no_ground_for_a_cut(ground: float, given: bool) -> None:
     cells = np.concatenate([normal(ground, 0.03, 900, 0), normal(ground + 0.5, 0.1, 100, 1)])
-    found = dab_threshold(cells, normal(ground, 0.0, 1000, 2))
+    found = dab_threshold([cells], normal(ground, 0.0, 1000, 2))
     assert (found.value is not None) is given
     assert ("half of the tissue is brown" in found.note) is not given
     assert sum(found.histogram["counts"]) == 1000
@@ -93,3 +93,41 @@ def test_the_order_of_points_does_not_matter() -> None:
     values = np.concatenate([normal(0.02, 0.03, 900, 0), normal(0.5, 0.1, 100, 1)])
     shuffled = np.random.default_rng(5).permutation(values)
     assert threshold(shuffled) == threshold(values)
+
+
+def test_the_interval_holds_the_cut_and_narrows_with_points() -> None:
+    few, many = threshold(normal(0.03, 0.04, 200, 0)), threshold(normal(0.03, 0.04, 5000, 0))
+    for found in (few, many):
+        assert found.low < found.value < found.high
+    assert many.high - many.low < 0.75 * (few.high - few.low)
+
+
+def test_the_interval_holds_the_cut_of_the_whole_slide() -> None:
+    """The slide's cut, from all its points, lies outside a sample's interval seldom."""
+    whole = normal(0.03, 0.027, 100_000, 0)
+    cut = threshold(whole).value
+    missed = 0
+    for seed in range(20):
+        points = np.random.default_rng(seed).choice(whole, 300)
+        found = dab_threshold(np.array_split(points, 20), NO_HAZE)
+        missed += not found.low <= cut <= found.high
+    assert missed <= 3
+
+
+def test_windows_that_differ_widen_the_interval() -> None:
+    alike = [normal(0.03, 0.015, 100, seed) for seed in range(16)]
+    apart = [points + np.float32(0.08 * (number % 2)) for number, points in enumerate(alike)]
+    one, two = dab_threshold(alike, NO_HAZE), dab_threshold(apart, NO_HAZE)
+    assert two.high - two.low > 1.5 * (one.high - one.low)
+
+
+def test_nothing_estimated_has_no_interval() -> None:
+    few = threshold(normal(0.03, 0.02, FEWEST_POINTS - 1, 0))
+    brown = dab_threshold([normal(0.5, 0.02, 500, 0)], normal(0.5, 0.0, 500, 0))
+    assert (few.low, few.high, brown.low, brown.high) == (None,) * 4
+    assert dab_threshold([], np.zeros(0, np.float32)).value == MOST_ABOVE_OD
+
+
+def test_the_interval_is_seeded() -> None:
+    windows = [normal(0.03, 0.03, 150, seed) for seed in range(12)]
+    assert dab_threshold(windows, NO_HAZE, 3) == dab_threshold(windows, NO_HAZE, 3)

@@ -12,14 +12,19 @@ COLUMNS = (
         "OD",
         "qc",
         "optical density of DAB from which a cell or pixel is positive",
-        caveats=("A threshold read from each slide for itself follows its staining; a frozen one does not.",),
+        caveats=(
+            "A threshold read from each slide for itself follows its staining; a frozen one does not.",
+            "Its 95 % interval stands in qc.json and on the slide's page: of a slide's own by bootstrap over "
+            "its sample, of a frozen one by how the controls differ; one from the config has none.",
+        ),
         needs="dab",
     ),
     ColumnSpec(
         "threshold_source",
         "",
         "qc",
-        "where the threshold came from: control, calibration, slide or config",
+        "where the threshold came from: control (control slides of the slide's batch), calibration (of its "
+        "stain, without a batch), slide (its own histogram) or config",
         needs="dab",
     ),
 )
@@ -31,7 +36,12 @@ def measure(scope: Scope) -> dict[str, Estimate]:
     if profile is None or profile.dab_threshold_od is None:
         return {}
     return {
-        "dab_threshold_od": Estimate(profile.dab_threshold_od, note=profile.threshold_note),
+        "dab_threshold_od": Estimate(
+            profile.dab_threshold_od,
+            profile.threshold_low_od,
+            profile.threshold_high_od,
+            note=profile.threshold_note,
+        ),
         "threshold_source": Estimate(profile.threshold_source or None),
     }
 

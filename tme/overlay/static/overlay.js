@@ -202,18 +202,36 @@
   // ---- the histogram the DAB threshold was read from -------------------------------------------
 
   function drawHistogram() {
-    const { edges, counts, threshold } = data.histogram;
+    const { edges, counts, threshold, low, high, own } = data.histogram;
+    const filled = counts.reduce((list, count, index) => (count ? [...list, index] : list), []);
+    const shown = [edges[filled[0] ?? 0], edges[(filled.at(-1) ?? counts.length - 1) + 1]];
+    const most = Math.max(1, ...counts);
     const figure = Bokeh.Plotting.figure({
       tools: "", toolbar_location: null, sizing_mode: "stretch_both", outline_line_color: null,
-      x_axis_label: "DAB optical density", y_axis_label: "count",
+      x_axis_label: "DAB optical density", y_axis_label: "count", y_axis_type: "log",
+      y_range: new Bokeh.Range1d({ start: 0.5, end: 1.5 * most }),
+      x_range: new Bokeh.Range1d({
+        start: Math.min(shown[0], -0.1), end: Math.max(shown[1], (threshold ?? 0) + 0.2),
+      }),
     });
+    if (low !== null && high !== null) {
+      figure.add_layout(new Bokeh.BoxAnnotation({
+        left: low, right: high, fill_color: "#D55E00", fill_alpha: 0.2, line_color: null,
+      }));
+    }
     figure.quad({
-      left: edges.slice(0, -1), right: edges.slice(1), top: counts, bottom: 0,
+      left: filled.map((index) => edges[index]), right: filled.map((index) => edges[index + 1]),
+      top: filled.map((index) => counts[index]), bottom: 0.5,
       fill_color: "#8b98a3", line_color: WHITE, line_width: 0.5,
     });
     if (threshold !== null) {
       figure.add_layout(new Bokeh.Span({
         location: threshold, dimension: "height", line_color: "#D55E00", line_width: 2,
+      }));
+    }
+    if (own !== null) {
+      figure.add_layout(new Bokeh.Span({
+        location: own, dimension: "height", line_color: "#D55E00", line_width: 1.5, line_dash: "dashed",
       }));
     }
     Bokeh.Plotting.show(figure, byId("histogram"));

@@ -1,4 +1,4 @@
-"""Settings: read once from YAML, checked, frozen. One class per stage; every key has unit and range.
+"""What can be set: frozen, one class per stage; every key has unit and range.
 
 `Config.stage_hash` covers what can change a result. What cannot (tiles, workers, scheduler, paths)
 sits in `RunSettings` and is left out, so that who computes never shows in a table.
@@ -9,22 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     field_validator,
     model_validator,
 )
-
-from tme.errors import ConfigError, Problem
-from tme.safety import load_yaml
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -125,10 +119,26 @@ class StainSettings(Settings):
     sample_windows: int = Field(
         64, ge=4, le=1000, description="Windows of the seeded sample the stain estimate is made from."
     )
+    calibration: str | None = Field(
+        None,
+        description="File of `tme calibrate` with thresholds from control slides; relative to the file that "
+        "names it. A stain or batch it lacks takes its threshold from the slide itself.",
+    )
+    calibration_sha256: str | None = Field(
+        None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="sha256 the calibration must give for itself; may be empty.",
+    )
     dab_threshold_od: float | None = Field(
-        None, gt=0, le=3, description="OD; empty: estimated from the slide itself."
+        None, gt=0, le=3, description="OD; empty: from the calibration, else from the slide itself."
     )
     seed: int = Field(0, ge=0, description="Seed of every random choice within a slide.")
+
+    @model_validator(mode="after")
+    def _one_threshold(self) -> StainSettings:
+        if self.calibration is not None and self.dab_threshold_od is not None:
+            raise ValueError("calibration and dab_threshold_od both name the threshold; leave one empty")
+        return self
 
 
 class CellSettings(Settings):
@@ -307,8 +317,9 @@ class Config(Settings):
 
     def sha256(self) -> str:
         """Hash of every key that can change a run's results: not who computes, nor what is tested later."""
-        # A weights file counts by its content (`weights_sha256`, the model's hash), not by its path.
-        left_out: Any = {"run": True, "outcomes": True, "cells": {"weights"}}
+        # Weights and calibrations count by their content (`weights_sha256`, the model's hash, and
+        # `calibration_sha256`), not by their path.
+        left_out: Any = {"run": True, "outcomes": True, "cells": {"weights"}, "stain": {"calibration"}}
         return settings_hash(self.model_dump(mode="json", exclude=left_out))
 
 
@@ -318,80 +329,3 @@ def settings_hash(settings: Any) -> str:
         settings = settings.model_dump(mode="json")
     text = json.dumps(settings, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def load_config(path: Path | None = None) -> Config:
-    """Read and check a YAML configuration; missing keys take their defaults.
-
-    Parameters
-    ----------
-    path : Path, optional
-        The file; without it, the defaults. A relative path in it is relative to its folder, as the jobs
-        of a run work in another one than the user.
-
-    Raises
-    ------
-    ConfigError
-        With one `Problem` per wrong key.
-    """
-    raw: Any = {}
-    where = "configuration"
-    if path is not None:
-        where = path.name
-        try:
-            raw = load_yaml(path) or {}
-        except OSError as error:
-            raise ConfigError(
-                "the configuration cannot be read",
-                where=str(path),
-                why=error.strerror or str(error),
-                fix="check the path given with --config",
-            ) from error
-        except yaml.YAMLError as error:
-            raise ConfigError(
-                "the configuration is not valid YAML", where=where, why=str(error), fix="mend the line named"
-            ) from error
-    if not isinstance(raw, dict):
-        raise ConfigError(
-            "the configuration is not a set of keys", where=where, fix="write 'key: value' lines"
-        )
-    try:
-        config = Config.model_validate(raw)
-    except ValidationError as error:
-        raise ConfigError(
-            "the configuration is not valid",
-            problems=tuple(_problem(where, item) for item in error.errors()),
-        ) from error
-    return config if path is None else _with_whole_paths(config, path.absolute().parent)
-
-
-def _with_whole_paths(config: Config, folder: Path) -> Config:
-    weights = config.cells.weights
-    if not weights:
-        return config
-    cells = config.cells.model_copy(update={"weights": str(folder / Path(weights).expanduser())})
-    return config.model_copy(update={"cells": cells})
-
-
-def _problem(where: str, item: Any) -> Problem:
-    from difflib import get_close_matches
-
-    key = ".".join(str(part) for part in item["loc"])
-    if item["type"] == "extra_forbidden":
-        known = sorted(_known_keys(Config))
-        near = get_close_matches(key, known, n=1, cutoff=0.5)
-        fix = f"did you mean {near[0]!r}?" if near else "remove it; `tme explain config` lists the keys"
-        return Problem(f"{where}: {key}", "there is no such key", "a key nobody reads changes nothing", fix)
-    return Problem(
-        f"{where}: {key or 'top level'}", item["msg"], f"got {item.get('input')!r}"[:200], "mend this value"
-    )
-
-
-def _known_keys(model: type[BaseModel], prefix: str = "") -> set[str]:
-    keys: set[str] = set()
-    for name, field in model.model_fields.items():
-        keys.add(prefix + name)
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            keys |= _known_keys(inner, f"{prefix}{name}.")
-    return keys

@@ -1,0 +1,103 @@
+"""The same tissue through another scanner gives the same cells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+import pytest
+
+from tme.cells.stage import find_cells
+from tme.config import CellSettings, StainSettings, TissueSettings
+from tme.slide.types import RGB
+from tme.stains import STAINS
+from tme.stains.estimate import estimate_profile
+from tme.testing.memory import ArraySlide
+from tme.testing.render import SlideSpec, render_slide
+from tme.tissue import find_tissue
+
+STAIN = "CD8"
+MOST_SHARE_POINTS = 2.0
+MOST_COUNT_PCT = 5.0
+
+
+@dataclass(frozen=True)
+class Count:
+    """Nuclei and positive cells of one slide."""
+
+    nuclei: int
+    positive: int
+
+    @property
+    def share_pct(self) -> float:
+        return 100 * self.positive / self.nuclei
+
+
+def jpeg(quality: int) -> Callable[[RGB], RGB]:
+    def encode(pixels: RGB) -> RGB:
+        done, data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+        assert done
+        return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+
+    return encode
+
+
+def gamma(exponent: float) -> Callable[[RGB], RGB]:
+    levels = np.round(255 * (np.arange(256) / 255) ** exponent).astype(np.uint8)
+    return lambda pixels: levels[pixels]
+
+
+def white_balance(*gains: float) -> Callable[[RGB], RGB]:
+    return lambda pixels: np.clip(np.round(pixels * np.array(gains)), 0, 255).astype(np.uint8)
+
+
+def finer(pixels: RGB) -> RGB:
+    """Twice the pixels each way, as a scanner at 0.25 µm/px would give them of what 0.5 µm/px can show."""
+    return np.ascontiguousarray(cv2.resize(pixels, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC))
+
+
+SCANS: dict[str, tuple[Callable[[RGB], RGB], float]] = {
+    "0.25 µm/px": (finer, 0.25),
+    "JPEG 95": (jpeg(95), 0.5),
+    "JPEG 75": (jpeg(75), 0.5),
+    "gamma 0.95": (gamma(0.95), 0.5),
+    "gamma 1.05": (gamma(1.05), 0.5),
+    "warm": (white_balance(1.0, 0.98, 0.96), 0.5),
+    "cold": (white_balance(0.96, 0.98, 1.0), 0.5),
+    "all at once": (
+        lambda pixels: jpeg(75)(gamma(1.05)(white_balance(1.0, 0.98, 0.96)(finer(pixels)))),
+        0.25,
+    ),
+}
+
+
+@lru_cache(maxsize=1)
+def scanned() -> RGB:
+    return render_slide(SlideSpec(STAIN, 0.12, til_density_per_mm2=900), 11).pixels
+
+
+def counted(pixels: RGB, mpp: float) -> Count:
+    slide = ArraySlide(pixels, mpp)
+    tissue = find_tissue(slide, TissueSettings())
+    profile = estimate_profile(slide, tissue, STAINS.get(STAIN), StainSettings())
+    positive = find_cells(slide, tissue, profile, STAINS.get(STAIN), CellSettings()).table["positive"]
+    return Count(len(positive), sum(positive.to_pylist()))
+
+
+@lru_cache(maxsize=1)
+def original() -> Count:
+    return counted(scanned(), 0.5)
+
+
+@pytest.mark.parametrize("scan", SCANS)
+def test_another_scan_of_the_tissue_gives_its_cells(scan: str) -> None:
+    change, mpp = SCANS[scan]
+    one, two = original(), counted(change(scanned()), mpp)
+    assert one.positive > 60
+    assert abs(two.share_pct - one.share_pct) <= MOST_SHARE_POINTS, (one, two)
+    assert abs(two.nuclei / one.nuclei - 1) <= MOST_COUNT_PCT / 100, (one, two)
+    # Positive cells alone move by less than the Poisson error of the field.
+    assert abs(two.positive - one.positive) <= one.positive**0.5, (one, two)

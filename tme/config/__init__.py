@@ -1,0 +1,37 @@
+"""Settings: read once from YAML, checked, frozen."""
+
+from tme.config.load import load_config
+from tme.config.settings import (
+    CellSettings,
+    ChangeSettings,
+    CohortSettings,
+    Config,
+    MetricSettings,
+    OutcomeSettings,
+    OverlaySettings,
+    RegionSettings,
+    RunSettings,
+    Settings,
+    StainSettings,
+    TissueSettings,
+    VesselSettings,
+    settings_hash,
+)
+
+__all__ = [
+    "CellSettings",
+    "ChangeSettings",
+    "CohortSettings",
+    "Config",
+    "MetricSettings",
+    "OutcomeSettings",
+    "OverlaySettings",
+    "RegionSettings",
+    "RunSettings",
+    "Settings",
+    "StainSettings",
+    "TissueSettings",
+    "VesselSettings",
+    "load_config",
+    "settings_hash",
+]

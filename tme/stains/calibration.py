@@ -2,7 +2,7 @@
 
 In: `StainProfile` of control slides. Out: a `Calibration`, saved as JSON under the sha256 of its own
 content (`tme.store.sealed`). What is frozen is the threshold alone; a slide keeps its own glass and its own
-blue, and those of the controls stand in the file to compare with (ADR 9).
+blue, and those of the controls stand in the file to compare with (ADR 10).
 """
 
 from __future__ import annotations

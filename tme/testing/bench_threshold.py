@@ -2,7 +2,7 @@
 
 ``python -m tme.testing.bench_threshold FOLDER [STAIN]``. The folder holds pairs ``x.jpg`` and ``x.npz`` with
 ``points`` (n, 2) px as x, y, ``positive`` (n,) and ``mpp`` (or ``mpp_nominal``). Each field is called with
-its own cut, the mean cut of the others, and that with the others' haematoxylin; ADR 9 rests on this.
+its own cut, the mean cut of the others, and that with the others' haematoxylin; ADR 10 rests on this.
 """
 
 from __future__ import annotations

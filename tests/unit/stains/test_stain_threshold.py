@@ -73,7 +73,7 @@ def test_brown_everywhere_is_no_ground_for_a_cut(ground: float, given: bool) -> 
 
 def test_a_field_packed_with_positive_cells_is_cut_by_its_negative_ones() -> None:
     packed = np.concatenate([normal(0.02, 0.02, 300, 0), normal(0.45, 0.12, 700, 1)])
-    found = dab_threshold(packed, normal(MOST_GROUND_OD + 0.1, 0.0, 1000, 2))
+    found = dab_threshold([packed], normal(MOST_GROUND_OD + 0.1, 0.0, 1000, 2))
     assert found.note == ""
     assert found.value is not None
     assert found.value < 0.2

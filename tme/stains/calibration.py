@@ -28,7 +28,7 @@ LEVEL = 0.975
 MOST_OD = 3.0
 DRIFT_OD = 0.04
 """How far a slide's own cut may lie from the frozen one unsaid: half of the least distance a cut keeps from
-the negative nuclei. Over 13 fields of Ki-67 a field's own lies up to 0.031 from the mean of the others."""
+the negative nuclei. Over 13 fields of Ki-67 a field's own lies up to 0.03 from the mean of the others."""
 
 
 @dataclass(frozen=True)

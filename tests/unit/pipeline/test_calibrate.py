@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.slide.slide_files import tissue, write_tiff
+from tests.unit.stains.test_stain_calibration import control
 from tme.config import Config, load_config
 from tme.errors import ConfigError, SlideError
 from tme.pipeline.calibrate import CalibrateRequest, run_calibrate
@@ -16,6 +17,7 @@ from tme.pipeline.inputs import load_run_cohort
 from tme.pipeline.plan import make_plan
 from tme.pipeline.provenance import write_provenance
 from tme.pipeline.slide_job import SlideJob, run_slide
+from tme.pipeline.versions import STAGES
 from tme.slide.hashing import fingerprint
 from tme.stains.calibration import calibration_json, combine, load_calibration
 from tme.store import read_json, write_json
@@ -38,11 +40,8 @@ def controls(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def calibrated(controls: Path) -> tuple[Path, int, list[str]]:
     """The file, the exit code and what was said."""
-    (controls / "controls.csv").write_text(
-        "stain,slide,batch\nCD8,one.tif,run 7\nCD8,two.tif,run 7\nCD8,he.tif,run 8\nHE,one.tif,\n".replace(
-            "HE,one.tif,\n", ""
-        )
-    )
+    rows = "CD8,one.tif,run 7\nCD8,two.tif,run 7\nCD8,he.tif,run 8\n"
+    (controls / "controls.csv").write_text("stain,slide,batch\n" + rows)
     said: list[str] = []
     output = controls / "calibration.json"
     code = run_calibrate(CalibrateRequest(controls / "controls.csv", output), said.append)
@@ -84,9 +83,8 @@ def test_no_control_that_can_be_used_writes_nothing(controls: Path, tmp_path: Pa
 
 def frozen_at(path: Path, cut: float, stain: str = "CD8", batch: str = "") -> Path:
     """A calibration of one control with this cut."""
-    from tests.unit.stains.test_stain_calibration import STAGES, control
-
-    write_json(path, calibration_json([combine(stain, batch, [control(cut)])], {}, {"stages": STAGES}))
+    made_by = {"stages": {name: STAGES[name] for name in ("tissue", "stain")}}
+    write_json(path, calibration_json([combine(stain, batch, [control(cut)])], {}, made_by))
     return path
 
 

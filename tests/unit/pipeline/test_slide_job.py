@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,23 @@ def test_a_section_is_kept_to_register_others_to(tmp_path: Path) -> None:
     stages = read_json(asked.folder / "manifest.json")["extra"]["stages"]
     assert stages["section"]["files"] == ["section.png"]
     assert (asked.folder / "section.png").is_file()
+
+
+def test_a_stain_that_shows_tils_and_vessels_has_both_on_one_section(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dual = replace(STAINS.get("CD8"), name="DUAL", targets=("cells", "vessels"))
+    monkeypatch.setattr(STAINS, "_items", {**STAINS._items, "DUAL": dual})
+    slide = render_slide(SlideSpec("CD8", area_mm2=0.15, til_density_per_mm2=400), 3)
+    WRITERS[".tif"](tmp_path / "a.tif", slide.pixels, slide.mpp, 90)
+    row = SlideRow("a", "A", "", "baseline", "DUAL", tmp_path / "a.tif", 2)
+    asked = SlideJob(row, Config(), tmp_path / "results", "key", {})
+    assert run_slide(asked).status == "ok"
+    found = read_json(asked.folder / "measurements.json")["compartments"][0]["estimates"]
+    assert found["til_vessel_slide_id"]["value"] == "a"
+    assert found["til_vessel_error_um"]["value"] == 0
+    assert found["til_within_30um_pct"]["n"] == found["n_til"]["value"] >= 20
+    assert found["n_vessels"]["value"] is not None
 
 
 @pytest.mark.parametrize("stain", ["CD8", "CD31"])

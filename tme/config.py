@@ -12,21 +12,23 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
     ValidationError,
     field_validator,
     model_validator,
 )
 
-from tme.errors import ConfigError, Problem
-from tme.safety import load_yaml
+from tme.config_file import problem_of, read_keys
+from tme.errors import ConfigError
+from tme.sealed import SEAL, read_sealed
 
 Positive = Annotated[float, Field(gt=0)]
+REPEATABILITY_FORMAT = "repeatability coefficients, version 1"
 
 
 class Settings(BaseModel):
@@ -192,6 +194,9 @@ class MetricSettings(Settings):
     min_area_mm2: Positive = Field(1.0, description="mm² of evaluable area.")
     min_nuclei: int = Field(500, ge=0, description="Nuclei, for cell metrics.")
     block_mm2: Positive = Field(1.0, description="mm² of a block for overdispersion.")
+    cluster_um: Positive = Field(
+        150.0, le=1000, description="µm; SD of a cluster's cells about its middle, for the borders of blocks."
+    )
     overdispersion_prior: float = Field(6.0, ge=1, description="φ used with fewer than 4 blocks.")
     bootstrap: int = Field(500, ge=100, le=10000, description="Replicates of the block bootstrap.")
     seed: int = Field(0, ge=0, description="Seed of the bootstrap and of random patterns.")
@@ -222,8 +227,30 @@ class ChangeSettings(Settings):
 
     rc_log2: dict[str, Annotated[float, Field(ge=0)]] = Field(
         default_factory=dict,
-        description="Repeatability coefficient per metric on the log2 scale; 1.0 where not given.",
+        description="log2 repeatability coefficient per metric or STAIN.metric; where not given, that of "
+        "change.repeatability, else 1.0.",
     )
+    repeatability: str | None = Field(
+        None, description="File of `tme repeatability`, relative to the file that names it."
+    )
+    repeatability_sha256: str | None = Field(
+        None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="Hash the content of that file must have; taken from it where not given.",
+    )
+    _repeats: dict[str, float] = PrivateAttr(default_factory=dict)
+
+    @property
+    def repeats(self) -> dict[str, float]:
+        """STAIN.metric -> coefficient from the file of ``repeatability``."""
+        return self._repeats
+
+    @model_validator(mode="after")
+    def _hash_has_its_file(self) -> ChangeSettings:
+        if self.repeatability_sha256 and not self.repeatability:
+            raise ValueError("repeatability_sha256 is the hash of a file that repeatability does not name")
+        return self
+
     primary_compartment: Literal["auto", "evaluable", "tumour", "peritumour", "stroma"] = Field(
         "auto", description="'auto': tumour where annotated, else evaluable; or a compartment."
     )
@@ -307,8 +334,8 @@ class Config(Settings):
 
     def sha256(self) -> str:
         """Hash of every key that can change a run's results: not who computes, nor what is tested later."""
-        # A weights file counts by its content (`weights_sha256`, the model's hash), not by its path.
-        left_out: Any = {"run": True, "outcomes": True, "cells": {"weights"}}
+        # A file counts by its content (`weights_sha256`, the model's hash), not by its path.
+        left_out: Any = {"run": True, "outcomes": True, "cells": {"weights"}, "change": {"repeatability"}}
         return settings_hash(self.model_dump(mode="json", exclude=left_out))
 
 
@@ -320,7 +347,7 @@ def settings_hash(settings: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def load_config(path: Path | None = None) -> Config:
+def load_config(path: Path | None = None, with_files: bool = True) -> Config:
     """Read and check a YAML configuration; missing keys take their defaults.
 
     Parameters
@@ -328,70 +355,46 @@ def load_config(path: Path | None = None) -> Config:
     path : Path, optional
         The file; without it, the defaults. A relative path in it is relative to its folder, as the jobs
         of a run work in another one than the user.
+    with_files : bool
+        Read the file of ``change.repeatability`` too; False for who calls no change.
 
     Raises
     ------
     ConfigError
-        With one `Problem` per wrong key.
+        With one `Problem` per wrong key, or for an edited file of ``change.repeatability``.
     """
-    raw: Any = {}
-    where = "configuration"
-    if path is not None:
-        where = path.name
-        try:
-            raw = load_yaml(path) or {}
-        except OSError as error:
-            raise ConfigError(
-                "the configuration cannot be read",
-                where=str(path),
-                why=error.strerror or str(error),
-                fix="check the path given with --config",
-            ) from error
-        except yaml.YAMLError as error:
-            raise ConfigError(
-                "the configuration is not valid YAML", where=where, why=str(error), fix="mend the line named"
-            ) from error
-    if not isinstance(raw, dict):
-        raise ConfigError(
-            "the configuration is not a set of keys", where=where, fix="write 'key: value' lines"
-        )
+    where = "configuration" if path is None else path.name
+    raw = {} if path is None else read_keys(path)
     try:
         config = Config.model_validate(raw)
     except ValidationError as error:
         raise ConfigError(
             "the configuration is not valid",
-            problems=tuple(_problem(where, item) for item in error.errors()),
+            problems=tuple(problem_of(where, item, Config) for item in error.errors()),
         ) from error
-    return config if path is None else _with_whole_paths(config, path.absolute().parent)
+    if path is None:
+        return config
+    config = _with_whole_paths(config, path.absolute().parent)
+    return _with_repeats(config) if with_files else config
 
 
 def _with_whole_paths(config: Config, folder: Path) -> Config:
-    weights = config.cells.weights
-    if not weights:
+    updates: dict[str, Any] = {}
+    for section, key in (("cells", "weights"), ("change", "repeatability")):
+        named = getattr(getattr(config, section), key)
+        if named:
+            whole = {key: str(folder / Path(named).expanduser())}
+            updates[section] = getattr(config, section).model_copy(update=whole)
+    return config.model_copy(update=updates)
+
+
+def _with_repeats(config: Config) -> Config:
+    """The settings with the coefficients of ``change.repeatability`` and the hash of its content."""
+    change = config.change
+    if not change.repeatability:
         return config
-    cells = config.cells.model_copy(update={"weights": str(folder / Path(weights).expanduser())})
-    return config.model_copy(update={"cells": cells})
-
-
-def _problem(where: str, item: Any) -> Problem:
-    from difflib import get_close_matches
-
-    key = ".".join(str(part) for part in item["loc"])
-    if item["type"] == "extra_forbidden":
-        known = sorted(_known_keys(Config))
-        near = get_close_matches(key, known, n=1, cutoff=0.5)
-        fix = f"did you mean {near[0]!r}?" if near else "remove it; `tme explain config` lists the keys"
-        return Problem(f"{where}: {key}", "there is no such key", "a key nobody reads changes nothing", fix)
-    return Problem(
-        f"{where}: {key or 'top level'}", item["msg"], f"got {item.get('input')!r}"[:200], "mend this value"
-    )
-
-
-def _known_keys(model: type[BaseModel], prefix: str = "") -> set[str]:
-    keys: set[str] = set()
-    for name, field in model.model_fields.items():
-        keys.add(prefix + name)
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            keys |= _known_keys(inner, f"{prefix}{name}.")
-    return keys
+    pinned = change.repeatability_sha256
+    found = read_sealed(Path(change.repeatability), REPEATABILITY_FORMAT, pinned)
+    change = change.model_copy(update={"repeatability_sha256": found[SEAL]})
+    change._repeats = dict(found["rc_log2"])
+    return config.model_copy(update={"change": change})

@@ -10,6 +10,6 @@ STAGES: dict[str, int] = {
     "cells": 3,
     "vessels": 1,
     "regions": 1,
-    "measure": 2,
+    "measure": 3,
     "overlay": 1,
 }

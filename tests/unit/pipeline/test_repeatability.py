@@ -1,4 +1,4 @@
-"""`tme repeatability` on made results: the frozen file, the page, and later calls that use it or refuse it."""
+"""`tme repeatability` on made results: frozen file, page, and later calls that use it or refuse it."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,17 +129,18 @@ def coefficient(stain: str, metric: str, kind: str, found: Repeats) -> Coefficie
             counting_sd=significant(math.sqrt(counting)),
         )
     if degrees < MIN_DEGREES:
-        few = f"{n_repeats} repeats of {len(lesions)} lesions are {degrees} more than lesions"
-        return replace(plain, reason=f"{few}, and {MIN_DEGREES} are needed")
+        few = f"{degrees} repeats beyond the first of each lesion, and {MIN_DEGREES} are needed"
+        lost = f"; {found.left_out} cannot be judged" if found.left_out else ""
+        return replace(plain, reason=few + lost)
     variance, low, high = between_variance(lesions)
     if high <= 0:
         return replace(plain, reason="repeats differ less than counting error alone lets them")
-    numbers = {
+    numbers: dict[str, Any] = {
         "s_b": significant(math.sqrt(variance)),
         "s_b_low": significant(math.sqrt(low)),
         "s_b_high": significant(math.sqrt(high)),
     }
-    rc = {
+    rc: dict[str, Any] = {
         name: significant(COEFFICIENT * numbers[source])
         for name, source in (("rc_log2", "s_b"), ("rc_low", "s_b_low"), ("rc_high", "s_b_high"))
     }

@@ -149,7 +149,7 @@ def test_few_repeats_have_a_reason_and_no_coefficient() -> None:
     found = coefficient("CD8", "m", BLOCK, Repeats(tuple(lesions), 2))
     assert found.rc_log2 is None
     assert found.s_b is None
-    assert found.reason == "18 repeats of 9 lesions are 9 more than lesions, and 10 are needed"
+    assert found.reason == "9 repeats beyond the first of each lesion, and 10 are needed; 2 cannot be judged"
     assert found.n_left_out == 2
     assert found.agreement.bias is not None
     lesions += made(np.random.default_rng(8), 1, 0.5, (0.01,))

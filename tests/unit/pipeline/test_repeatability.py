@@ -44,7 +44,7 @@ def blocks_of(lesions: int) -> list[SlideResult]:
         for block in "AB":
             count = round(40 * 2 ** (0.6 * generator.normal()))
             keys = {"patient_id": f"P<{lesion}>", "slide_id": f"s{lesion}{block}", "block_id": block}
-            slides.append(result_of([count] * 6, others=200, **keys))
+            slides.append(result_of([count] * 6, others=600, **keys))
     return slides
 
 
@@ -141,7 +141,7 @@ def test_few_repeats_say_why_and_freeze_no_coefficient(tmp_path: Path) -> None:
     said = run(few, tmp_path / "rc.json")
     frozen = json.loads((tmp_path / "rc.json").read_text(encoding="utf-8"))
     assert frozen["rc_log2"] == {}
-    assert any("no coefficient: 6 repeats of 3 lesions are 3 more than lesions" in line for line in said)
+    assert any("no coefficient: 3 repeats beyond the first of each lesion" in line for line in said)
     assert not any("write in your config" in line for line in said)
 
 

@@ -98,7 +98,7 @@ def repeats(slides: Sequence[SlideResult], metric: ColumnSpec, kind: str) -> Rep
         units = _grouped(together, part)
         if len(units) < 2:
             continue
-        found = [_repeat(pool(unit, EVALUABLE, metric), metric, kind) for unit in units]
+        found = [repeat(pool(unit, EVALUABLE, metric), metric, kind) for unit in units]
         good = tuple(one for one in found if one is not None)
         left_out += len(found) - len(good)
         if len(good) > 1:
@@ -113,8 +113,8 @@ def _grouped(slides: Iterable[SlideResult], key: Key) -> list[list[SlideResult]]
     return list(groups.values())
 
 
-def _repeat(side: Side, metric: ColumnSpec, kind: str) -> Repeat | None:
-    """None where the side cannot be judged."""
+def repeat(side: Side, metric: ColumnSpec, kind: str) -> Repeat | None:
+    """A pooled side as a repeat of this kind; None where it cannot be judged."""
     if side.reasons or side.value is None:
         return None
     if metric.kind == "count density":

@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 
 from tme.change.compare import call, change_values
 from tme.change.pool import Side
+from tme.change.repeatability import between_variance
+from tme.change.repeats import BLOCK, repeat
 from tme.change.types import DECREASE, INCREASE, NOT_EVALUABLE
 from tme.config import ChangeSettings, MetricSettings
 from tme.metrics import metric_columns
@@ -131,6 +133,20 @@ def simulate(setting: Setting, pairs: int, seed: int, strips: bool = False) -> R
         reach_log2=float(np.median([one["reach"] for one in judged])),
         **share,
     )
+
+
+def recovered(setting: Setting, lesions: int, seed: int) -> tuple[float, float, float]:
+    """s_b² with its interval, log2², from lesions sampled twice, whose true value is ``between``²."""
+    mask = MASKS[setting.mask](setting.area_mm2)
+    blocks = make_blocks(mask, tissue_of(mask), SETTINGS.block_mm2, SETTINGS.cluster_um)
+    generator = np.random.default_rng([seed, *_numbers(setting)])
+    area = float(blocks.areas_mm2.sum())
+    samples = [_counts(setting, 1.0, mask, blocks, lesions, generator) for _ in range(2)]
+    found = [
+        [repeat(_side(counts, area, blocks, False), _metric(), BLOCK) for counts in one] for one in samples
+    ]
+    pairs = [(one, other) for one, other in zip(*found, strict=True) if one is not None and other is not None]
+    return between_variance(pairs)
 
 
 def _numbers(setting: Setting) -> list[int]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tme.testing.coverage import Setting, simulate, table_settings
+from tme.testing.coverage import Setting, recovered, simulate, table_settings
 from tme.testing.patterns import MASKS, log_gaussian, matern, thomas, tissue_of
 from tme.testing.strips import strip_blocks
 
@@ -58,6 +58,13 @@ def test_calls_with_the_coefficient_of_repeats_are_rarely_false_and_find_changes
     still = Setting("thomas", "core", 3.0, 300.0, 3.0, 100.0, between=0.3)
     assert simulate(still, PAIRS, 4).called_rc <= 0.08
     assert simulate(replace(still, fold=8.0), PAIRS, 4).called_rc >= 0.95
+
+
+def test_the_scatter_between_repeats_is_found_under_clusters() -> None:
+    setting = Setting("thomas", "core", 3.0, 300.0, 9.0, 100.0, between=0.3)
+    found = np.array([recovered(setting, 30, seed) for seed in range(15)])
+    assert found[:, 0].mean() == pytest.approx(0.09, rel=0.3)
+    assert np.mean((found[:, 1] <= 0.09) & (found[:, 2] >= 0.09)) >= 0.8
 
 
 def test_the_same_seed_gives_the_same_numbers_and_every_setting_its_own() -> None:

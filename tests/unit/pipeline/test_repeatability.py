@@ -14,6 +14,7 @@ from tme.change import SlideResult, compute_changes
 from tme.config import Config, load_config
 from tme.errors import ConfigError
 from tme.metrics import slide_columns, slide_rows, to_json
+from tme.pipeline.drive import RunRequest
 from tme.pipeline.repeatability import RepeatabilityRequest, read_slides, run_repeatability
 from tme.sealed import write_sealed
 from tme.store import write_json, write_text
@@ -159,3 +160,31 @@ def test_the_page_shows_numbers_and_plot_and_no_patient(results: Path, tmp_path:
     assert "P<" not in page
     assert "1.96·√2·s_b" in page
     assert "http" not in page.replace("http-equiv", "")
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_sheet_is_run_first_and_slides_that_failed_do_not_stop_it(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def drive(request: RunRequest, say: object) -> int:
+        asked.append(request)
+        write_results(request.output, blocks_of(2))
+        return code
+
+    monkeypatch.setattr("tme.pipeline.repeatability.drive", drive)
+    request = RepeatabilityRequest(tmp_path / "sheet.csv", tmp_path / "rc.json", tmp_path / "run", cores=3)
+    assert run_repeatability(request, lambda text: None) == code
+    assert asked == [RunRequest(tmp_path / "sheet.csv", tmp_path / "run", None, 3)]
+    assert (tmp_path / "rc.json").is_file()
+
+
+@pytest.mark.parametrize("code", [1, 5, 130])
+def test_a_run_that_stopped_writes_nothing(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tme.pipeline.repeatability.drive", lambda request, say: code)
+    request = RepeatabilityRequest(tmp_path / "sheet.csv", tmp_path / "rc.json", tmp_path / "run")
+    assert run_repeatability(request, lambda text: None) == code
+    assert list(tmp_path.iterdir()) == []

@@ -151,6 +151,27 @@ def train(
 
 
 @app.command()
+def repeatability(
+    sheet: Annotated[
+        Path, typer.Argument(help="Sample sheet (CSV) or folder of slides, or a folder of finished results.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="File of the coefficients; a page is written beside it.")
+    ] = Path("repeatability.json"),
+    results: Annotated[
+        Path, typer.Option(help="Folder of the run, if SHEET is no finished one; reused.")
+    ] = Path("repeatability-results"),
+    config: ConfigFile = None,
+    cores: Cores = 2,
+) -> None:
+    """Repeatability coefficients from repeats of one lesion, frozen in a file a config names."""
+    from tme.pipeline.repeatability import RepeatabilityRequest, run_repeatability
+
+    request = RepeatabilityRequest(sheet, output, results, config, cores)
+    raise typer.Exit(run_repeatability(request, typer.echo))
+
+
+@app.command()
 def associate(
     results: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
     outcomes: Annotated[Path, typer.Argument(help="CSV with one row per patient; see docs/outcomes.md.")],

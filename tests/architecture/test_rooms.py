@@ -10,7 +10,17 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "tme"
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "_data" not in path.parts)
-FOUNDATIONS = {"errors", "units", "geometry", "config", "registry", "store", "safety", "tables", "__init__"}
+FOUNDATIONS = {
+    "errors",
+    "units",
+    "geometry",
+    "config",
+    "registry",
+    "store",
+    "safety",
+    "tables",
+    "__init__",
+}
 STAGES = [
     "cohort", "slide", "tissue", "tiles", "stains", "cells", "vessels", "register", "regions", "metrics",
     "change", "outcomes", "dictionary", "overlay", "report", "export",

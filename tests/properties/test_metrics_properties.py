@@ -39,7 +39,7 @@ def masks(draw: st.DrawFn) -> np.ndarray:
 @given(masks(), st.sampled_from([0.25, 1.0]))
 def test_blocks_cover_each_pixel_once_with_near_equal_areas(mask: np.ndarray, block_mm2: float) -> None:
     tissue = tissue_of(mask, 20.0)
-    blocks = make_blocks(mask, tissue, block_mm2)
+    blocks = make_blocks(mask, tissue, block_mm2, 150.0)
     assert ((blocks.labels >= 0) == mask).all()
     assert blocks.areas_mm2.sum() == pytest.approx(tissue.area_mm2(mask))
     assert sorted(set(blocks.labels[mask].tolist())) == list(range(blocks.count))

@@ -6,7 +6,10 @@ from tme.metrics.types import ColumnSpec, key_column
 
 DEJARDIN = "Dejardin 2024, Clin Cancer Res 30:877"
 DENSITY_FC = "count density: log2[((n_post + .5)/A_post) / ((n_pre + .5)/A_pre)]; positive: log2(post/pre)"
-DENSITY_SE = "count density: √(φ_post/(n_post + .5) + φ_pre/(n_pre + .5)) / ln 2; positive: block bootstrap"
+DENSITY_SE = (
+    "count density: √(φ_post/(n_post + .5) + φ_pre/(n_pre + .5)) / ln 2, φ under 1 where blocks scatter less "
+    "than Poisson's law says, but the interval at least that of two Poisson counts; positive: block bootstrap"
+)
 
 
 def _change(name: str, unit: str, definition: str, formula: str = "", source: str = "") -> ColumnSpec:

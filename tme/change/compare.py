@@ -9,7 +9,7 @@ from typing import Any
 from tme.change.pool import Side
 from tme.change.types import DECREASE, INCREASE, NOT_EVALUABLE, WITHIN_NOISE
 from tme.config import ChangeSettings
-from tme.metrics.intervals import t_quantile
+from tme.metrics.intervals import Z, t_quantile
 from tme.metrics.types import ColumnSpec
 
 DEFAULT_RC_LOG2 = 1.0
@@ -48,8 +48,10 @@ def _of_counts(pre: Side, post: Side, degrees: float) -> FoldChange:
         return FoldChange(missing="no area to count on")
     a, b = pre.n + 0.5, post.n + 0.5
     log2fc = math.log2(b / post.area_mm2) - math.log2(a / pre.area_mm2)
-    variance = (post.phi or 1.0) / b + (pre.phi or 1.0) / a
-    return FoldChange(log2fc, math.sqrt(variance) / math.log(2), degrees)
+    variance = sum((1.0 if side.phi is None else side.phi) / n for side, n in ((pre, a), (post, b)))
+    # The interval is never narrower than that of two Poisson counts.
+    least = (Z / t_quantile(degrees)) ** 2 * (post.least_phi / b + pre.least_phi / a)
+    return FoldChange(log2fc, math.sqrt(max(variance, least)) / math.log(2), degrees)
 
 
 def _of_positive(pre: Side, post: Side, degrees: float) -> FoldChange:
@@ -76,10 +78,13 @@ def difference(pre: Side, post: Side) -> tuple[float | None, float | None, float
 
 
 def repeatability(metric: str, stain: str, settings: ChangeSettings) -> tuple[float, str]:
-    """(rc_log2, rc_source): from the config under ``STAIN.metric`` or ``metric``, else the default."""
-    for key in (f"{stain}.{metric}", metric):
+    """(rc_log2, rc_source): the config's ``STAIN.metric`` or ``metric``, that from repeats, the default."""
+    named = f"{stain}.{metric}"
+    for key in (named, metric):
         if key in settings.rc_log2:
             return settings.rc_log2[key], "config"
+    if named in settings.repeats:
+        return settings.repeats[named], "repeats"
     return DEFAULT_RC_LOG2, "default"
 
 

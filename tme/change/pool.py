@@ -23,6 +23,7 @@ from tme.metrics.bootstrap import (
 )
 from tme.metrics.intervals import MIN_BLOCKS_FOR_OWN_PHI, density_interval, overdispersion
 from tme.metrics.measure import area_reason, nuclei_reason
+from tme.metrics.spill import spill
 from tme.metrics.types import BlockSums, ColumnSpec, Compartment, Estimate, Measurements
 
 SECTIONS = "serial sections of one block taken once"
@@ -40,6 +41,9 @@ class Side:
     n : int or None
     area_mm2 : float or None
     phi : float or None
+        May be under 1, where blocks scatter less than Poisson's law says.
+    least_phi : float
+        φ of a Poisson pattern: above 1 where serial sections show the same cells again.
     blocks : float
         Blocks that add information.
     se : float or None
@@ -57,6 +61,7 @@ class Side:
     n: int | None = None
     area_mm2: float | None = None
     phi: float | None = None
+    least_phi: float = 1.0
     blocks: float = 0.0
     se: float | None = None
     reasons: tuple[str, ...] = ()
@@ -100,7 +105,7 @@ def pool(slides: Sequence[SlideResult], compartment: str, metric: ColumnSpec) ->
         if sound and part not in sound
     ]
     used = sound or parts
-    side = _one(used[0]) if len(used) == 1 else _several(used, metric)
+    side = _one(used[0], metric) if len(used) == 1 else _several(used, metric)
     reasons = _reasons(used, metric.target)
     return replace(
         side,
@@ -169,20 +174,23 @@ def _inflation(parts: Sequence[Part], weights: Sequence[float]) -> float:
     return math.fsum(sections[part.block] * w for part, w in zip(parts, weights, strict=True)) / total
 
 
-def _one(part: Part) -> Side:
+def _one(part: Part, metric: ColumnSpec) -> Side:
     estimate = part.estimate
     value = estimate.value
-    return Side(
+    side = Side(
         float(value) if isinstance(value, int | float) else None,
         estimate.ci_low,
         estimate.ci_high,
         estimate.n,
         part.compartment.area_mm2,
         estimate.phi,
-        float(estimate.n_blocks or 0),
-        estimate.se,
+        blocks=float(estimate.n_blocks or 0),
+        se=estimate.se,
         notes=(estimate.note,) if estimate.note else (),
     )
+    if metric.kind != "count density" or estimate.sums is None:
+        return side
+    return replace(side, phi=_overdispersion([part], side.blocks)[0])
 
 
 def _several(parts: Sequence[Part], metric: ColumnSpec) -> Side:
@@ -195,31 +203,50 @@ def _several(parts: Sequence[Part], metric: ColumnSpec) -> Side:
     )
     sums = [part.estimate.sums for part in parts if part.estimate.sums is not None]
     if len(sums) == len(parts):
-        joined = BlockSums(
-            tuple(value for item in sums for value in item.numerator),
-            tuple(value for item in sums for value in item.denominator),
-            sums[0].scale,
-        )
         if metric.kind == "count density":
-            return _count_density(parts, joined, plain)
-        return _share(parts, joined, plain, metric.name)
+            return _count_density(parts, plain)
+        return _share(parts, plain, metric.name)
     if all(part.estimate.spread is not None for part in parts):
         return _quantile(parts, plain)
     return _weighted(parts, plain)
 
 
-def _count_density(parts: Sequence[Part], sums: BlockSums, plain: Side) -> Side:
-    counts, areas = np.asarray(sums.numerator), np.asarray(sums.denominator)
+def _joined(parts: Sequence[Part]) -> BlockSums:
+    """The blocks of all parts, one after the other."""
+    sums = [part.estimate.sums for part in parts if part.estimate.sums is not None]
+    return BlockSums(
+        tuple(value for item in sums for value in item.numerator),
+        tuple(value for item in sums for value in item.denominator),
+        sums[0].scale,
+    )
+
+
+def _overdispersion(parts: Sequence[Part], blocks: float) -> tuple[float, str]:
+    """(φ, note) over the blocks of all parts; serial sections not yet made good."""
+    joined = _joined(parts)
+    sums = [part.estimate.sums for part in parts if part.estimate.sums is not None]
+    factor = spill(
+        [item.shares for item in sums],
+        [len(item.denominator) for item in sums],
+        [math.fsum(item.denominator) for item in sums],
+    )
     prior = parts[0].measurements.settings["overdispersion_prior"]
-    phi, note = overdispersion(counts, areas, prior, plain.blocks)
-    phi *= _inflation(parts, [float(part.estimate.n or 0) for part in parts])
-    n, area = float(counts.sum()), float(areas.sum())
-    low, high = density_interval(n, area, phi, plain.blocks)
+    return overdispersion(np.asarray(joined.numerator), np.asarray(joined.denominator), prior, factor, blocks)
+
+
+def _count_density(parts: Sequence[Part], plain: Side) -> Side:
+    phi, note = _overdispersion(parts, plain.blocks)
+    least = _inflation(parts, [float(part.estimate.n or 0) for part in parts])
+    phi *= least
+    joined = _joined(parts)
+    n, area = math.fsum(joined.numerator), math.fsum(joined.denominator)
+    low, high = density_interval(n, area, phi, plain.blocks, least)
     notes = (*plain.notes, note) if note else plain.notes
-    return replace(plain, value=n / area, low=low, high=high, phi=phi, notes=notes)
+    return replace(plain, value=n / area, low=low, high=high, phi=phi, least_phi=least, notes=notes)
 
 
-def _share(parts: Sequence[Part], sums: BlockSums, plain: Side, name: str) -> Side:
+def _share(parts: Sequence[Part], plain: Side, name: str) -> Side:
+    sums = _joined(parts)
     value = ratio(sums)
     if value is None:
         return plain

@@ -2,6 +2,7 @@
 
 from tme.config.load import load_config
 from tme.config.settings import (
+    REPEATABILITY_FORMAT,
     CellSettings,
     ChangeSettings,
     CohortSettings,
@@ -19,6 +20,7 @@ from tme.config.settings import (
 )
 
 __all__ = [
+    "REPEATABILITY_FORMAT",
     "CellSettings",
     "ChangeSettings",
     "CohortSettings",

@@ -9,15 +9,16 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from tme.config.settings import Config, StainSettings
+from tme.config.settings import REPEATABILITY_FORMAT, Config
 from tme.errors import ConfigError, Problem
 from tme.safety import load_yaml
 from tme.store import SEAL, read_sealed
 
 CALIBRATE_AGAIN = "make it with `tme calibrate`, and change the control slides rather than the file"
+REPEAT_AGAIN = "name the file as `tme repeatability` wrote it"
 
 
-def load_config(path: Path | None = None) -> Config:
+def load_config(path: Path | None = None, with_files: bool = True) -> Config:
     """Read and check a YAML configuration; missing keys take their defaults.
 
     Parameters
@@ -25,11 +26,13 @@ def load_config(path: Path | None = None) -> Config:
     path : Path, optional
         The file; without it, the defaults. A relative path in it is relative to its folder, as the jobs
         of a run work in another one than the user.
+    with_files : bool
+        Read the calibration and the coefficients named too; False for who neither stains nor calls.
 
     Raises
     ------
     ConfigError
-        With one `Problem` per wrong key; or if the calibration named is not whole.
+        With one `Problem` per wrong key; or if a file named is not whole or not the one pinned.
     """
     raw: Any = {}
     where = "configuration"
@@ -59,32 +62,64 @@ def load_config(path: Path | None = None) -> Config:
             "the configuration is not valid",
             problems=tuple(_problem(where, item) for item in error.errors()),
         ) from error
-    return config if path is None else _with_whole_paths(config, path.absolute().parent)
+    if path is None:
+        return config
+    config = _with_whole_paths(config, path.absolute().parent)
+    return _with_repeats(_with_calibration(config)) if with_files else config
 
 
 def _with_whole_paths(config: Config, folder: Path) -> Config:
-    changed: dict[str, Any] = {}
-    if config.cells.weights:
-        weights = str(folder / Path(config.cells.weights).expanduser())
-        changed["cells"] = config.cells.model_copy(update={"weights": weights})
-    if config.stain.calibration:
-        file = folder / Path(config.stain.calibration).expanduser()
-        named = {"calibration": str(file), "calibration_sha256": _sealed_sha256(file, config.stain)}
-        changed["stain"] = config.stain.model_copy(update=named)
-    return config.model_copy(update=changed) if changed else config
+    updates: dict[str, Any] = {}
+    for section, key in (("cells", "weights"), ("stain", "calibration"), ("change", "repeatability")):
+        named = getattr(getattr(config, section), key)
+        if named:
+            whole = {key: str(folder / Path(named).expanduser())}
+            updates[section] = getattr(config, section).model_copy(update=whole)
+    return config.model_copy(update=updates)
 
 
-def _sealed_sha256(file: Path, settings: StainSettings) -> str:
-    """What the calibration's content hashes to, which must be what the settings pin, if they do."""
-    found = str(read_sealed(file, "the calibration", CALIBRATE_AGAIN)[SEAL])
-    if settings.calibration_sha256 not in (None, found):
+def _with_calibration(config: Config) -> Config:
+    """The settings with the hash of the calibration's content."""
+    stain = config.stain
+    if not stain.calibration:
+        return config
+    found = read_sealed(Path(stain.calibration), "the calibration", CALIBRATE_AGAIN)
+    digest = _pinned(found, "stain.calibration", stain.calibration, stain.calibration_sha256)
+    stain = stain.model_copy(update={"calibration_sha256": digest})
+    return config.model_copy(update={"stain": stain})
+
+
+def _with_repeats(config: Config) -> Config:
+    """The settings with the coefficients of ``change.repeatability`` and the hash of its content."""
+    change = config.change
+    if not change.repeatability:
+        return config
+    what = "the file of repeatability coefficients"
+    found = read_sealed(Path(change.repeatability), what, REPEAT_AGAIN)
+    if found.get("format") != REPEATABILITY_FORMAT:
         raise ConfigError(
-            "the calibration is not the one pinned",
-            where="stain.calibration_sha256",
-            why=f"{file.name} is {found[:16]}… instead of {str(settings.calibration_sha256)[:16]}…",
+            f"this is not a file of {REPEATABILITY_FORMAT}",
+            where=Path(change.repeatability).name,
+            why=f"its format is {found.get('format')!r}",
+            fix=REPEAT_AGAIN,
+        )
+    digest = _pinned(found, "change.repeatability", change.repeatability, change.repeatability_sha256)
+    change = change.model_copy(update={"repeatability_sha256": digest})
+    change._repeats = dict(found["rc_log2"])
+    return config.model_copy(update={"change": change})
+
+
+def _pinned(found: dict[str, Any], key: str, path: str, pinned: str | None) -> str:
+    """What a file's content hashes to, which must be what the settings pin, if they do."""
+    digest = str(found[SEAL])
+    if pinned not in (None, digest):
+        raise ConfigError(
+            "this is not the file that was pinned",
+            where=f"{key}_sha256",
+            why=f"{Path(path).name} is {digest[:16]}… instead of {str(pinned)[:16]}…",
             fix="name the file that was pinned, or pin this one if it is the one wanted",
         )
-    return found
+    return digest
 
 
 def _problem(where: str, item: Any) -> Problem:

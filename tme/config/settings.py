@@ -16,11 +16,13 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
     field_validator,
     model_validator,
 )
 
 Positive = Annotated[float, Field(gt=0)]
+REPEATABILITY_FORMAT = "repeatability coefficients, version 1"
 
 
 class Settings(BaseModel):
@@ -202,6 +204,9 @@ class MetricSettings(Settings):
     min_area_mm2: Positive = Field(1.0, description="mm² of evaluable area.")
     min_nuclei: int = Field(500, ge=0, description="Nuclei, for cell metrics.")
     block_mm2: Positive = Field(1.0, description="mm² of a block for overdispersion.")
+    cluster_um: Positive = Field(
+        150.0, le=1000, description="µm; SD of a cluster's cells about its middle, for the borders of blocks."
+    )
     overdispersion_prior: float = Field(6.0, ge=1, description="φ used with fewer than 4 blocks.")
     bootstrap: int = Field(500, ge=100, le=10000, description="Replicates of the block bootstrap.")
     seed: int = Field(0, ge=0, description="Seed of the bootstrap and of random patterns.")
@@ -232,8 +237,30 @@ class ChangeSettings(Settings):
 
     rc_log2: dict[str, Annotated[float, Field(ge=0)]] = Field(
         default_factory=dict,
-        description="Repeatability coefficient per metric on the log2 scale; 1.0 where not given.",
+        description="log2 repeatability coefficient per metric or STAIN.metric; where not given, that of "
+        "change.repeatability, else 1.0.",
     )
+    repeatability: str | None = Field(
+        None, description="File of `tme repeatability`, relative to the file that names it."
+    )
+    repeatability_sha256: str | None = Field(
+        None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="Hash the content of that file must have; taken from it where not given.",
+    )
+    _repeats: dict[str, float] = PrivateAttr(default_factory=dict)
+
+    @property
+    def repeats(self) -> dict[str, float]:
+        """STAIN.metric -> coefficient from the file of ``repeatability``."""
+        return self._repeats
+
+    @model_validator(mode="after")
+    def _hash_has_its_file(self) -> ChangeSettings:
+        if self.repeatability_sha256 and not self.repeatability:
+            raise ValueError("repeatability_sha256 is the hash of a file that repeatability does not name")
+        return self
+
     primary_compartment: Literal["auto", "evaluable", "tumour", "peritumour", "stroma"] = Field(
         "auto", description="'auto': tumour where annotated, else evaluable; or a compartment."
     )
@@ -317,9 +344,15 @@ class Config(Settings):
 
     def sha256(self) -> str:
         """Hash of every key that can change a run's results: not who computes, nor what is tested later."""
-        # Weights and calibrations count by their content (`weights_sha256`, the model's hash, and
-        # `calibration_sha256`), not by their path.
-        left_out: Any = {"run": True, "outcomes": True, "cells": {"weights"}, "stain": {"calibration"}}
+        # A file counts by its content (`weights_sha256`, the model's hash, and the sha256 beside each key),
+        # not by its path.
+        left_out: Any = {
+            "run": True,
+            "outcomes": True,
+            "cells": {"weights"},
+            "stain": {"calibration"},
+            "change": {"repeatability"},
+        }
         return settings_hash(self.model_dump(mode="json", exclude=left_out))
 
 

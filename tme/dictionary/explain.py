@@ -19,8 +19,8 @@ from tme.outcomes.columns import TESTS
 
 WIDTH = 96
 INTERVALS = {
-    "count density": "λ·exp(± t(.975, B − 1)·√(φ/n)); n = 0: [0, 3.69 φ/A]; fewer than 4 blocks: Garwood's "
-    "exact interval on n/φ, times φ, with φ at least overdispersion_prior",
+    "count density": "λ·exp(± max(t(.975, B − 1)·√φ, 1.96)/√n); n = 0: [0, 3.69 φ/A]; fewer than 4 blocks: "
+    "Garwood's exact interval on n/φ, times φ, with φ at least overdispersion_prior",
     "positive": "seeded block bootstrap on the log2 scale, ± t(.975, B − 1) standard errors",
     "bounded": "seeded block bootstrap, ± t(.975, B − 1) standard errors, within 0 and 100",
     "index": "seeded block bootstrap where it has one, ± t(.975, B − 1) standard errors",

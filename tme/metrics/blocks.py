@@ -2,8 +2,9 @@
 
 In: an (H, W) bool mask. Out: a `Blocks` label map. Cells cluster, so a count scatters more than
 Poisson's law says; how much is read from the counts of blocks. Blocks are contiguous, of near-equal
-area (about ``block_mm2``). An area too small for `MIN_BLOCKS` of them is cut into strips over its full
-width. What is left over is merged with a neighbour, and separate pieces of tissue stay separate.
+area (about ``block_mm2``), and compact: the shorter their border, the fewer clusters lie on it. An area
+too small for `MIN_BLOCKS` of them is cut into smaller ones. What is left over is merged with a neighbour,
+and separate pieces of tissue stay separate.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from tme.metrics.partition import cut
+from tme.metrics.spill import WHOLE, Shares, cluster_shares, spill
 from tme.tissue.types import Mask, TissueMask
-from tme.units import mm2_to_um2, um2_to_px
+from tme.units import mm2_to_um2, um2_to_px, um_to_px
 
 MIN_BLOCKS = 6
 """Blocks wanted from an area too small for as many of full size: fewer make t wide, more share clusters."""
-SMALLEST_STRIP = 0.25
-"""Smallest strip, as a share of ``block_mm2``; below that, neighbouring strips share clusters."""
+SMALLEST_BLOCK = 0.25
+"""Smallest block aimed at, as a share of ``block_mm2``; below that, neighbours share most clusters."""
 SLIVER = 0.25
 """A piece under this share of a block is joined to the nearest block."""
 CELLS_PER_BLOCK = 1500
@@ -43,19 +45,27 @@ class Blocks:
         Pixels of each block.
     areas_mm2 : (B,) float64
         Area of each block, mm²; pixels over the slide's edge count in part.
+    shares : Shares
+        How much of a cluster one block and the whole compartment hold.
     """
 
     labels: NDArray[np.int32]
     pixels: NDArray[np.float64]
     areas_mm2: NDArray[np.float64]
+    shares: Shares
 
     @property
     def count(self) -> int:
         """B."""
         return len(self.areas_mm2)
 
+    @property
+    def spill(self) -> float:
+        """By what factor clustering in the whole exceeds that between blocks."""
+        return spill([self.shares], [self.count], [float(self.areas_mm2.sum())])
 
-def make_blocks(mask: Mask, tissue: TissueMask, block_mm2: float) -> Blocks:
+
+def make_blocks(mask: Mask, tissue: TissueMask, block_mm2: float, cluster_um: float) -> Blocks:
     """Cut a compartment into blocks.
 
     Parameters
@@ -66,6 +76,8 @@ def make_blocks(mask: Mask, tissue: TissueMask, block_mm2: float) -> Blocks:
         The grid, for areas.
     block_mm2 : float
         Wanted area of a block, mm².
+    cluster_um : float
+        Standard deviation of the places of a cluster's cells about its middle, for `Blocks.shares`, µm.
 
     Returns
     -------
@@ -75,9 +87,8 @@ def make_blocks(mask: Mask, tissue: TissueMask, block_mm2: float) -> Blocks:
     labels = np.full(mask.shape, -1, np.int32)
     total_mm2 = tissue.area_mm2(mask)
     if total_mm2 <= 0:
-        return Blocks(labels, np.zeros(0), np.zeros(0))
-    strips = total_mm2 < MIN_BLOCKS * block_mm2
-    target_mm2 = max(total_mm2 / MIN_BLOCKS, SMALLEST_STRIP * block_mm2) if strips else block_mm2
+        return Blocks(labels, np.zeros(0), np.zeros(0), WHOLE)
+    target_mm2 = min(block_mm2, max(total_mm2 / MIN_BLOCKS, SMALLEST_BLOCK * block_mm2))
     target_px = um2_to_px(mm2_to_um2(target_mm2), tissue.mpp)
     found, number_of_pieces = ndimage.label(mask, np.ones((3, 3), bool))
     pieces = np.asarray(found, np.int32)
@@ -91,12 +102,13 @@ def make_blocks(mask: Mask, tissue: TissueMask, block_mm2: float) -> Blocks:
         if pixels[number] < limit:
             slivers.append((window, piece))
             continue
-        parts = cut(piece, max(1, round(float(pixels[number]) / target_px)), step, strips)
+        parts = cut(piece, max(1, round(float(pixels[number]) / target_px)), step)
         labels[window][piece] = parts[piece] + count
         count += int(parts.max()) + 1
     _join_slivers(labels, slivers)
     whole = pixels_by_label(labels, count)
-    return Blocks(labels, whole, _areas_mm2(labels, whole, tissue))
+    shares = cluster_shares(labels, count, um_to_px(cluster_um, tissue.mpp))
+    return Blocks(labels, whole, _areas_mm2(labels, whole, tissue), shares)
 
 
 def _join_slivers(labels: NDArray[np.int32], slivers: list[tuple[tuple[slice, ...], Mask]]) -> None:

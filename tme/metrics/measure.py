@@ -13,6 +13,7 @@ from typing import Any
 from tme.config import MetricSettings
 from tme.metrics.family import METRICS, families
 from tme.metrics.scope import Scope, SlideContext, make_scope
+from tme.metrics.spill import Shares
 from tme.metrics.types import Compartment, Estimate, Measurements
 from tme.tables import significant
 from tme.tissue.types import Mask
@@ -155,6 +156,7 @@ def _rounded(estimate: Estimate) -> Estimate:
             sums,
             numerator=tuple(significant(value) for value in sums.numerator),
             denominator=tuple(significant(value) for value in sums.denominator),
+            shares=Shares(significant(sums.shares.block), significant(sums.shares.tissue)),
         )
     return replace(
         estimate,

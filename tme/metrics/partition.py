@@ -1,7 +1,8 @@
 """One connected piece of a mask -> parts of near-equal area, each contiguous.
 
 Works on coarse cells of ``step`` x ``step`` pixels, so that memory and time stay small on a whole
-resection. Cuts run across the part's long axis: strips all along it, or halves of halves.
+resection. Parts are halves of halves, each cut across the long axis of what it halves, so that they are
+compact.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ EIGHT = np.ones((3, 3), bool)
 NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 
-def cut(piece: Mask, parts: int, step: int, strips: bool) -> Labels:
+def cut(piece: Mask, parts: int, step: int) -> Labels:
     """Cut a connected piece into at most ``parts`` contiguous parts.
 
     Parameters
@@ -34,8 +35,6 @@ def cut(piece: Mask, parts: int, step: int, strips: bool) -> Labels:
         Wanted number, at least 1.
     step : int
         Side of a coarse cell, px.
-    strips : bool
-        Parallel strips across the long axis; else halves of halves, which are compact.
 
     Returns
     -------
@@ -48,7 +47,7 @@ def cut(piece: Mask, parts: int, step: int, strips: bool) -> Labels:
     rows, columns = np.nonzero(weights)
     mass = weights[rows, columns]
     coarse = np.full(weights.shape, -1, np.int32)
-    coarse[rows, columns] = _divide(columns.astype(float), rows.astype(float), mass, parts, strips)
+    coarse[rows, columns] = _divide(columns.astype(float), rows.astype(float), mass, parts)
     coarse = _contiguous(coarse, weights, float(mass.sum()) / parts)
     height, width = piece.shape
     fine = np.repeat(np.repeat(coarse, step, axis=0), step, axis=1)[:height, :width]
@@ -66,9 +65,7 @@ def _coarse(piece: Mask, step: int) -> NDArray[np.int64]:
     return np.asarray(cells.sum(axis=(1, 3), dtype=np.int64))
 
 
-def _divide(
-    x: NDArray[np.float64], y: NDArray[np.float64], mass: NDArray[np.int64], parts: int, strips: bool
-) -> Labels:
+def _divide(x: NDArray[np.float64], y: NDArray[np.float64], mass: NDArray[np.int64], parts: int) -> Labels:
     """Part of each coarse cell, by equal mass along the long axis."""
     out = np.zeros(len(x), np.int32)
     if parts == 1:
@@ -76,14 +73,11 @@ def _divide(
     order = _along_axis(x, y, mass)
     reached = np.cumsum(mass[order]) - mass[order] / 2
     total = float(mass.sum())
-    if strips:
-        out[order] = np.minimum((reached / total * parts).astype(np.int32), parts - 1)
-        return out
     first = parts // 2
     split = int(np.searchsorted(reached, total * first / parts))
     low, high = order[:split], order[split:]
-    out[low] = _divide(x[low], y[low], mass[low], first, strips)
-    out[high] = first + _divide(x[high], y[high], mass[high], parts - first, strips)
+    out[low] = _divide(x[low], y[low], mass[low], first)
+    out[high] = first + _divide(x[high], y[high], mass[high], parts - first)
     return out
 
 

@@ -206,7 +206,8 @@ class Scope:
 def make_scope(context: SlideContext, name: str, settings: MetricSettings) -> Scope:
     """The compartment ``name`` of a slide, cut into blocks."""
     mask = context.compartments[name] & context.tissue.usable & ~context.excluded
-    return Scope(context, name, mask, make_blocks(mask, context.tissue, settings.block_mm2), settings)
+    blocks = make_blocks(mask, context.tissue, settings.block_mm2, settings.cluster_um)
+    return Scope(context, name, mask, blocks, settings)
 
 
 def _weights(table: Rows) -> Numbers:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from tme.errors import ArtefactError
+from tme.metrics.spill import Shares
 from tme.metrics.types import BlockSums, Compartment, Estimate, Measurements, Spread
 
-VERSION = 1
+VERSION = 2
 PLAIN = ("value", "ci_low", "ci_high", "n", "phi", "n_blocks", "se", "note")
 
 
@@ -71,6 +72,7 @@ def _estimate_json(estimate: Estimate) -> dict[str, Any]:
             "numerator": _joined(sums.numerator),
             "denominator": _joined(sums.denominator),
             "scale": sums.scale,
+            "shares": [sums.shares.block, sums.shares.tissue],
         }
     if estimate.spread is not None:
         spread = estimate.spread
@@ -88,10 +90,15 @@ def _estimate(raw: dict[str, Any]) -> Estimate:
         raw.get("value"),
         **plain,
         note=raw.get("note", ""),
-        sums=sums and BlockSums(_parted(sums["numerator"]), _parted(sums["denominator"]), sums["scale"]),
+        sums=sums and _sums(sums),
         spread=spread and Spread(spread["level"], _parted(spread["points"]), spread["weight"]),
         fields=tuple((x, y, radius) for x, y, radius in raw.get("fields", [])),
     )
+
+
+def _sums(raw: dict[str, Any]) -> BlockSums:
+    numerator, denominator = _parted(raw["numerator"]), _parted(raw["denominator"])
+    return BlockSums(numerator, denominator, raw["scale"], Shares(*raw["shares"]))
 
 
 def _compartment(raw: dict[str, Any]) -> Compartment:

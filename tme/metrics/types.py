@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tme.metrics.spill import WHOLE, Shares
 from tme.stains.types import Stain
 
 Value = float | int | str | None
@@ -95,12 +96,14 @@ def key_column(name: str, definition: str, unit: str = "") -> ColumnSpec:
 class BlockSums:
     """A ratio by blocks: ``scale`` · Σ numerator / Σ denominator.
 
-    For a count density the numerator is the count and the denominator the area in mm².
+    For a count density the numerator is the count and the denominator the area in mm², and ``shares`` says
+    what its blocks hold of a cluster.
     """
 
     numerator: tuple[float, ...]
     denominator: tuple[float, ...]
     scale: float = 1.0
+    shares: Shares = WHOLE
 
 
 @dataclass(frozen=True)

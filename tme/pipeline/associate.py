@@ -89,10 +89,10 @@ def _settings(results: Path, config_file: Path | None) -> Config:
             why=f"it has no {lacking[0].relative_to(results)}",
             fix="name the folder that `tme run … -o` wrote, or run it to its end",
         )
-    config = load_config(kept)
+    config = load_config(kept, with_files=False)
     if config_file is None:
         return config
-    return config.model_copy(update={"outcomes": load_config(config_file).outcomes})
+    return config.model_copy(update={"outcomes": load_config(config_file, with_files=False).outcomes})
 
 
 def _tables(results: Path, sheet: Path | None, config: Config) -> Tables:

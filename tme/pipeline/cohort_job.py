@@ -46,7 +46,7 @@ MANIFEST = "manifest.json"
 def cohort_key(cohort: Cohort, config: Config, slide_keys: list[str]) -> str:
     """Hash of all that can change the cohort's tables and pages."""
     rows = [[sheet_keys(row), row.biopsy_date, row.extra] for row in cohort.slides]
-    settings = config.model_dump(mode="json", exclude={"run"})
+    settings = config.model_dump(mode="json", exclude={"run": True, "change": {"repeatability"}})
     return settings_hash([slide_keys, rows, settings, dict(STAGES), __version__])
 
 

@@ -11,7 +11,7 @@ STAGES: dict[str, int] = {
     "cells": 3,
     "vessels": 1,
     "regions": 1,
-    "measure": 3,
+    "measure": 4,
     "overlay": 2,
     "register": 1,
 }

@@ -41,7 +41,7 @@ def two_pieces() -> np.ndarray:
 @pytest.mark.parametrize("phi", [1.0, 5.0, 9.0])
 def test_intervals_cover_and_calls_are_not_false(make: object, phi: float) -> None:
     mask = make()
-    blocks = make_blocks(mask, tissue_of(mask), 1.0)
+    blocks = make_blocks(mask, tissue_of(mask), 1.0, 150.0)
     generator = np.random.default_rng(int(phi))
     covered = called = 0
     for _ in range(PAIRS):
@@ -57,7 +57,7 @@ def _side(generator: np.random.Generator, mask: np.ndarray, blocks: Blocks, phi:
     """Thomas clusters of 50 µm on the mask, about `EXPECTED` cells."""
     rows, columns = _thomas(generator, mask.shape, EXPECTED / mask.sum(), phi)
     counts = np.bincount(blocks.labels[rows, columns] + 1, minlength=blocks.count + 1)[1:].astype(float)
-    own, _ = overdispersion(counts, blocks.areas_mm2, 6.0)
+    own, _ = overdispersion(counts, blocks.areas_mm2, 6.0, blocks.spill)
     area = float(blocks.areas_mm2.sum())
     n = int(counts.sum())
     return Side(n / area, n=n, area_mm2=area, phi=own, blocks=float(blocks.count))

@@ -40,6 +40,8 @@ def post(counts: list[int], area: float = 6.0, **more: Any) -> SlideResult:
     return result_of(counts, area, timepoint="on_treatment", **{"slide_id": "s2", "seed": 9, **more})
 
 
+SPILL = 1.2111
+"""Six blocks of 1 mm² in a row, clusters of σ 150 µm; the test of `spill` works it out."""
 EVEN, TENFOLD = [20] * 6, [200] * 6
 UNEVEN = [30, 10, 25, 20, 15, 20]
 
@@ -51,14 +53,17 @@ def test_columns_are_those_of_the_contract_in_its_order() -> None:
 
 def test_fold_change_of_counts_by_hand() -> None:
     row = density(result_of([30, 10, 20, 20, 20, 20]), post([100] * 6, 3.0))
-    phi = 200 / 20 / 5
-    se = math.sqrt(phi / 120.5 + 1 / 600.5) / math.log(2)
+    # X is 2 before, and clusters on the borders of blocks add to it; even blocks after have X = 0.
+    phi = 1 + SPILL * (200 / 20 / 5 - 1)
+    se = math.sqrt(phi / 120.5) / math.log(2)
     reach = stats.t.ppf(0.975, 10) * se
     expected = math.log2((600.5 / 3) / (120.5 / 6))
     assert (row.value_pre, row.value_post, row.delta_abs) == pytest.approx((20, 200, 180))
     assert (row.n_pre, row.n_post, row.area_pre_mm2, row.area_post_mm2) == (120, 600, 6.0, 3.0)
-    assert (row.log2fc, row.log2fc_se) == pytest.approx((expected, se))
-    assert (row.log2fc_ci_low, row.log2fc_ci_high) == pytest.approx((expected - reach, expected + reach))
+    assert (row.log2fc, row.log2fc_se) == pytest.approx((expected, se), rel=1e-4)
+    assert (row.log2fc_ci_low, row.log2fc_ci_high) == pytest.approx(
+        (expected - reach, expected + reach), rel=1e-4
+    )
     assert (row.rc_log2, row.rc_source, row.change_call) == (1.0, "default", "increase")
     assert row.delta_ci_low < 180 < row.delta_ci_high
 
@@ -164,7 +169,7 @@ def test_serial_sections_add_cells_but_no_information() -> None:
     assert two.value_pre == pytest.approx(one.value_pre)
     assert two.n_pre == 2 * one.n_pre
     # Twice the cells at twice φ: nearly the error of one section, never half of it.
-    assert two.log2fc_se == pytest.approx(one.log2fc_se, rel=0.05)
+    assert two.log2fc_se == pytest.approx(one.log2fc_se, rel=0.06)
     assert "serial sections" in two.note
     named = replace(again, keys={**again.keys, "block_id": "B"})
     assert density(section, named, post(EVEN)).log2fc_se < two.log2fc_se

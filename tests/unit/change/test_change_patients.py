@@ -68,7 +68,9 @@ def test_lesions_are_combined_by_the_inverse_variance_mean() -> None:
     )
     (row,) = table(*slides)
     effects = [math.log2(1200.5 / 120.5), 0.0]
-    variances = [(1 / 120.5 + 1 / 1200.5) / math.log(2) ** 2, 2 / 300.5 / math.log(2) ** 2]
+    # Even blocks: the interval is that of two Poisson counts.
+    least = (stats.norm.ppf(0.975) / stats.t.ppf(0.975, 10)) ** 2 / math.log(2) ** 2
+    variances = [least * (1 / 120.5 + 1 / 1200.5), least * 2 / 300.5]
     weights = [1 / variance for variance in variances]
     mean = sum(w * e for w, e in zip(weights, effects, strict=True)) / sum(weights)
     reach = stats.t.ppf(0.975, 20) / math.sqrt(sum(weights))

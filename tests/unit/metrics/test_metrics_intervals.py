@@ -31,16 +31,31 @@ def test_overdispersion_weighs_unequal_areas() -> None:
     assert found == pytest.approx((100 / 20 + 100 / 30) / 2)
 
 
-@pytest.mark.parametrize("counts", [[0.0, 0, 0, 0], [9.0], [10.0, 10, 10, 10]])
-def test_overdispersion_is_never_under_one(counts: list[float]) -> None:
+@pytest.mark.parametrize("counts", [[0.0, 0, 0, 0], [9.0]])
+def test_overdispersion_is_one_where_it_cannot_be_told(counts: list[float]) -> None:
     assert own_overdispersion(np.array(counts), np.ones(len(counts))) == 1.0
+
+
+def test_clusters_on_borders_raise_only_the_excess() -> None:
+    counts = np.array([5.0, 15, 10, 10])
+    assert own_overdispersion(counts, AREAS, 1.5) == pytest.approx(1 + 1.5 * (5 / 3 - 1))
+    even = np.array([9.0, 11, 10, 10])
+    assert own_overdispersion(even, AREAS, 1.05) == pytest.approx(1 - 1.05 * (1 - 2 / 10 / 3))
+    assert own_overdispersion(even, AREAS, 1.5) == 0.0
+
+
+def test_even_blocks_are_no_surer_than_poisson() -> None:
+    assert own_overdispersion(np.full(4, 10.0), AREAS) == 0.0
+    density = count_density(np.full(4, 10.0), AREAS, 6.0)
+    assert density.phi == 1.0
+    assert density.high == pytest.approx(10 * math.exp(stats.norm.ppf(0.975) / math.sqrt(40)))
 
 
 def test_few_blocks_take_the_prior_unless_their_own_is_larger() -> None:
     assert overdispersion(np.array([10.0, 12]), np.ones(2), 6.0) == (6.0, PHI_PRIOR)
     phi, note = overdispersion(np.array([0.0, 40]), np.ones(2), 6.0)
     assert (phi, note) == (40.0, PHI_PRIOR)
-    assert overdispersion(np.full(4, 10.0), AREAS, 6.0) == (1.0, "")
+    assert overdispersion(np.array([5.0, 15, 10, 10]), AREAS, 6.0) == (pytest.approx(5 / 3), "")
 
 
 def test_interval_of_a_density_by_hand() -> None:

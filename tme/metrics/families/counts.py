@@ -77,7 +77,7 @@ def measure(scope: Scope) -> dict[str, Estimate]:
 def density_estimate(counts: np.ndarray, scope: Scope) -> Estimate:
     """Density of objects counted by block, (B,) float64, with φ and interval."""
     areas = scope.blocks.areas_mm2
-    density = count_density(counts, areas, scope.settings.overdispersion_prior)
+    density = count_density(counts, areas, scope.settings.overdispersion_prior, scope.blocks.spill)
     return Estimate(
         density.value,
         density.low,
@@ -87,7 +87,7 @@ def density_estimate(counts: np.ndarray, scope: Scope) -> Estimate:
         scope.blocks.count,
         None,
         density.note,
-        BlockSums(tuple(counts.tolist()), tuple(areas.tolist())),
+        BlockSums(tuple(counts.tolist()), tuple(areas.tolist()), shares=scope.blocks.shares),
     )
 
 

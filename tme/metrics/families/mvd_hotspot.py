@@ -58,7 +58,8 @@ def _mean_of(fields: list[Field], scope: Scope) -> Estimate:
     counts = scope.vessel_counts
     phi = 1.0
     if counts is not None:
-        phi, _ = overdispersion(counts, scope.blocks.areas_mm2, scope.settings.overdispersion_prior)
+        blocks, prior = scope.blocks, scope.settings.overdispersion_prior
+        phi = max(1.0, overdispersion(counts, blocks.areas_mm2, prior, blocks.spill)[0])
     value = sum(field.density_per_mm2 for field in fields) / len(fields)
     variance = sum(phi * field.count / field.area_mm2**2 for field in fields) / len(fields) ** 2
     error = math.sqrt(variance) or None

@@ -14,7 +14,8 @@ COLUMNS = (
         "qc",
         "overdispersion: how many times more the counts of blocks scatter than Poisson's law says; of the "
         "TILs where they are counted, else of the vessels",
-        "max(1, Σ(n_b − A_b λ)² / (A_b λ) / (B − 1)); with fewer than 4 blocks at least overdispersion_prior",
+        "max(1, 1 + κ (Σ(n_b − A_b λ)² / (A_b λ) / (B − 1) − 1)), κ ≥ 1 for clusters of σ = cluster_um on "
+        "the borders of blocks; with fewer than 4 blocks at least overdispersion_prior",
         "McCullagh and Nelder 1989, Generalized Linear Models",
         ("Not told by a section without a single object: 1 is given there.",),
     ),
@@ -23,7 +24,7 @@ COLUMNS = (
         "",
         "count",
         "blocks of near-equal evaluable area behind φ and the intervals",
-        "contiguous parts of about block_mm2; smaller areas in strips over their full width",
+        "contiguous, compact parts of about block_mm2; smaller areas in up to 6 smaller ones",
     ),
 )
 
@@ -35,8 +36,9 @@ def measure(scope: Scope) -> dict[str, Estimate]:
     tils = scope.til_counts if stain.kind == "he" or stain.til_marker else None
     counts = scope.vessel_counts if tils is None else tils
     if counts is not None:
-        phi, note = overdispersion(counts, scope.blocks.areas_mm2, scope.settings.overdispersion_prior)
-        found["phi"] = Estimate(phi, n_blocks=scope.blocks.count, note=note)
+        blocks, prior = scope.blocks, scope.settings.overdispersion_prior
+        phi, note = overdispersion(counts, blocks.areas_mm2, prior, blocks.spill)
+        found["phi"] = Estimate(max(phi, 1.0), n_blocks=blocks.count, note=note)
     return found
 
 

@@ -203,7 +203,8 @@ def _shared(scope: Scope, vessels: NearVessels) -> Scope:
     mask = scope.mask & vessels.known
     if np.array_equal(mask, scope.mask):
         return scope
-    blocks = make_blocks(mask, scope.context.tissue, scope.settings.block_mm2)
+    settings = scope.settings
+    blocks = make_blocks(mask, scope.context.tissue, settings.block_mm2, settings.cluster_um)
     return replace(scope, mask=mask, blocks=blocks)
 
 

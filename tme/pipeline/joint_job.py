@@ -229,7 +229,8 @@ def _near(fixed: Section, moving: Section, found: Registration) -> NearVessels:
     distance = None
     if len(geometry):
         there = distance_to_vessels(geometry, moving.mpp, moving.tissue)
-        distance = np.asarray(
-            cv2.warpAffine(there, matrix, (width, height), flags=flags | cv2.INTER_LINEAR), np.float32
-        )
+        # Beyond the moving slide's edge the distance goes on; 0 there would be a vessel along the edge.
+        edge = cv2.BORDER_REPLICATE
+        laid = cv2.warpAffine(there, matrix, (width, height), flags=flags | cv2.INTER_LINEAR, borderMode=edge)
+        distance = np.asarray(laid, np.float32)
     return NearVessels(moving.row.slide_id, found.error_um(), distance, known)

@@ -68,6 +68,7 @@ def _test(name: str, definition: str, formula: str, source: str, caveats: tuple[
     return ColumnSpec(name, "", "test", definition, formula, source, caveats)
 
 
+DILUTED = "Noise in the change draws the ratio towards 1, the more the fewer cells or vessels were counted."
 FEW = "With few patients a wide interval means that the question is open, not that there is no difference."
 UNPLANNED = "Outside the declared family p is not adjusted: such a row suggests a question, it answers none."
 WHO_HAS_A_PAIR = "Only patients with both biopsies are seen; who was too ill for the second one is not."
@@ -114,6 +115,7 @@ TESTS: tuple[ColumnSpec, ...] = (
         (
             "The odds are taken to rise evenly with each doubling, which a few patients cannot show.",
             "Estimates stay finite where the groups part completely; see how wide the interval is then.",
+            DILUTED,
         ),
     ),
     _test(
@@ -143,6 +145,7 @@ TESTS: tuple[ColumnSpec, ...] = (
             "Events and censoring before the biopsy leave the set and are counted in left_out.",
             "It holds for patients who lived progression-free to their biopsy, not for all who were treated.",
             "Hazards are taken to stay proportional; under about 10 events nothing can check that.",
+            DILUTED,
         ),
     ),
     _test(
@@ -153,6 +156,7 @@ TESTS: tuple[ColumnSpec, ...] = (
         (
             "Events and censoring before the biopsy leave the set and are counted in left_out.",
             "Treatment after progression enters survival and is not known here.",
+            DILUTED,
         ),
     ),
 )  # fmt: skip

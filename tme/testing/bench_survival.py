@@ -52,7 +52,7 @@ def treated_cohort(seed: int, log_hazard: float) -> tuple[AtRisk, Numbers]:
     generator = np.random.default_rng([seed, 0x5B])
     change = generator.normal(0.3, 1.0, PATIENTS)
     responds = change + generator.normal(0.0, 0.5, PATIENTS) > 0.5
-    biopsy = np.asarray(np.round(generator.uniform(20, 40, PATIENTS) + DELAY_DAYS * responds), np.float64)
+    biopsy = np.rint(generator.uniform(20, 40, PATIENTS) + np.where(responds, DELAY_DAYS, 0.0))
     event = np.ceil(generator.exponential(MEAN_DAYS * np.exp(-log_hazard * change)))
     last = np.ceil(generator.uniform(200, 700, PATIENTS))
     days, seen = np.minimum(event, last), event <= last

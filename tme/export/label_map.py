@@ -26,13 +26,14 @@ class LabelMap:
     """
 
     def __init__(self, outlines: NDArray[np.object_], slide_mpp: float, mpp: float) -> None:
-        rings, owner = shapely.get_rings(outlines, return_index=True)
+        parts, owner = shapely.get_parts(outlines, return_index=True)
+        rings, part = shapely.get_rings(parts, return_index=True)
         points, ring = shapely.get_coordinates(rings, return_index=True)
         points = points * um_to_px(px_to_um(1.0, slide_mpp), mpp)
         # Points follow each other along their ring; an edge joins two of one ring.
         edge = np.flatnonzero(ring[1:] == ring[:-1])
         self._edges = _upward(np.hstack([points[edge], points[edge + 1]]))
-        self._owner = owner[ring[edge]]
+        self._owner = owner[part[ring[edge]]]
 
     def bands(self, width: int, height: int, rows: int) -> Iterator[tuple[int, Labels]]:
         """(first row, (≤ ``rows``, ``width``) int32 map) from the top down; 0 is no object, k the k-th."""
@@ -54,7 +55,9 @@ class LabelMap:
         owner = self._owner[edge]
         order = np.lexsort((x, row, owner))
         # Between its odd and its even cut a line of centres is inside; half-open, as neighbours share edges.
-        start, stop = (np.clip(np.ceil(x[order][k::2] - 0.5), 0, band.shape[1]).astype(np.int64) for k in (0, 1))
+        start, stop = (
+            np.clip(np.ceil(x[order][k::2] - 0.5), 0, band.shape[1]).astype(np.int64) for k in (0, 1)
+        )
         _fill(band, row[order][::2], start, stop, owner[order][::2] + 1)
 
 

@@ -138,7 +138,9 @@ def _reading(results: Path) -> contextlib.AbstractContextManager[object]:
     return run_lock(results) if os.access(results, os.W_OK) else contextlib.nullcontext()
 
 
-def _one(row: dict[str, str], request: ExportRequest, form: Format, options: ExportOptions, target: Path) -> Outcome:
+def _one(
+    row: dict[str, str], request: ExportRequest, form: Format, options: ExportOptions, target: Path
+) -> Outcome:
     slide_id, status = row["slide_id"], row["status"]
     if status != "ok":
         return Outcome(slide_id, status, "", f"{status} in the run", why=row["reason"])

@@ -88,11 +88,19 @@ class _Layout:
 
     def array(self, group: zarr.Group, level: int, shape: tuple[int, ...], dtype: str) -> zarr.Array:
         axes = ("c", "y", "x")[-len(shape) :]
-        chunks = tuple(min(CHUNK, side) if axis != "c" else side for axis, side in zip(axes, shape, strict=True))
+        chunks = tuple(
+            min(CHUNK, side) if axis != "c" else side for axis, side in zip(axes, shape, strict=True)
+        )
         separator = {"name": "default" if self.ngff == "0.5" else "v2", "separator": "/"}
         named = {"dimension_names": axes} if self.ngff == "0.5" else {}
         return group.create_array(
-            str(level), shape=shape, chunks=chunks, dtype=dtype, fill_value=0, chunk_key_encoding=separator, **named
+            str(level),
+            shape=shape,
+            chunks=chunks,
+            dtype=dtype,
+            fill_value=0,
+            chunk_key_encoding=separator,
+            **named,
         )
 
 
@@ -122,7 +130,12 @@ def _write_thumbnail(root: zarr.Group, slide: PublishedSlide, layout: _Layout) -
     height, width = slide.height_um / pixels.shape[1], slide.width_um / pixels.shape[2]
     layout.array(root, 0, pixels.shape, "uint8")[:] = pixels
     channels = [
-        {"label": label, "color": colour, "active": True, "window": {"min": 0, "max": 255, "start": 0, "end": 255}}
+        {
+            "label": label,
+            "color": colour,
+            "active": True,
+            "window": {"min": 0, "max": 255, "start": 0, "end": 255},
+        }
         for label, colour in CHANNELS
     ]
     metadata = {
@@ -185,7 +198,9 @@ def _write_labels(
     levels = [(px_to_um(1.0, mpp),) * 2 + (px_to_um(0.5, mpp),) * 2]
     while max(array.shape) > SMALLEST:
         # Pixel (0, 0) stays the first of every level, so its centre stays where it is.
-        smaller = layout.array(group, len(levels), tuple(-(-side // 2) for side in array.shape), array.dtype.name)
+        smaller = layout.array(
+            group, len(levels), tuple(-(-side // 2) for side in array.shape), array.dtype.name
+        )
         for top in range(0, array.shape[0], 2 * CHUNK):
             part = array[top : top + 2 * CHUNK][::2, ::2]
             smaller[top // 2 : top // 2 + len(part)] = part

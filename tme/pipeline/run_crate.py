@@ -92,9 +92,9 @@ def _root(parts: Iterable[Entity], now: str) -> Entity:
         "Files outside this folder are named by their sha256; their names are paths in the results.",
         "datePublished": now,
         "license": {"@id": NOT_STATED},
-        "conformsTo": [{"@id": PROFILE}],
+        "conformsTo": {"@id": PROFILE},
         "hasPart": _references(parts),
-        "mentions": [{"@id": "#run"}],
+        "mentions": {"@id": "#run"},
     }
 
 
@@ -137,7 +137,6 @@ def _run(used: Iterable[Entity], made: Iterable[Entity], now: str) -> Entity:
         "object": _references(used),
         "result": _references(made),
         "endTime": now,
-        "actionStatus": {"@id": "http://schema.org/CompletedActionStatus"},
     }
 
 
@@ -160,14 +159,13 @@ def _inside(path: Path) -> Entity:
 
 
 def _outside(name: str, sha256: str, description: str, **more: Any) -> Entity:
-    kind = KINDS.get(Path(name).suffix)
     return {
         "@id": content_uri(sha256),
         "@type": "File",
         "name": name,
         "description": description,
         "sha256": sha256,
-        **({"encodingFormat": kind} if kind else {}),
+        "encodingFormat": KINDS.get(Path(name).suffix, "application/octet-stream"),
         **more,
     }
 

@@ -7,6 +7,7 @@ images of different resolution lie on each other and on ``x_um``, ``y_um``. Meta
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,12 +58,14 @@ class OmeZarr:
         layout = _Layout(options.ngff)
         with space_guard(folder):
             root = zarr.open_group(folder / "slide.ome.zarr", mode="w", zarr_format=layout.zarr_format)
-            _write_thumbnail(root, slide, layout)
+            # A label image must have as many levels as its image.
+            depth = max(_depth(_shape(slide, mpp)) for mpp in (slide.tissue().mpp, *slide.work_mpp.values()))
+            _write_thumbnail(root, slide, layout, depth)
             labels = root.create_group("labels")
             names = ["tissue"]
-            _write_tissue(labels.create_group("tissue"), slide.tissue(), layout)
+            _write_tissue(labels.create_group("tissue"), slide.tissue(), layout, depth)
             for kind in slide.objects:
-                names += _write_objects(labels, slide, kind, layout)
+                names += _write_objects(labels, slide, kind, layout, depth)
             labels.attrs.update(layout.attributes({"labels": names}))
 
 
@@ -125,10 +128,32 @@ def _multiscale(name: str, axes: str, levels: Sequence[tuple[float, float, float
     }
 
 
-def _write_thumbnail(root: zarr.Group, slide: PublishedSlide, layout: _Layout) -> None:
+def _shape(slide: PublishedSlide, mpp: float) -> tuple[int, int]:
+    """(H, W) of the grid at ``mpp`` that covers the slide."""
+    return whole_px(slide.height_um, mpp), whole_px(slide.width_um, mpp)
+
+
+def _depth(shape: tuple[int, ...]) -> int:
+    """Levels until the longer side has at most `SMALLEST` pixels."""
+    return 1 + math.ceil(math.log2(max(1.0, max(shape) / SMALLEST)))
+
+
+def _halved(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(C, ⌈H/2⌉, ⌈W/2⌉): means of 2 x 2 pixels of a (C, H, W) picture."""
+    _, height, width = pixels.shape
+    even = np.pad(pixels, ((0, 0), (0, height % 2), (0, width % 2)), mode="edge").astype(np.uint16)
+    total = even[:, ::2, ::2] + even[:, 1::2, ::2] + even[:, ::2, 1::2] + even[:, 1::2, 1::2]
+    return ((total + 2) // 4).astype(np.uint8)
+
+
+def _write_thumbnail(root: zarr.Group, slide: PublishedSlide, layout: _Layout, depth: int) -> None:
     pixels = np.moveaxis(slide.thumbnail(), -1, 0)
     height, width = slide.height_um / pixels.shape[1], slide.width_um / pixels.shape[2]
-    layout.array(root, 0, pixels.shape, "uint8")[:] = pixels
+    levels = []
+    for level in range(depth):
+        layout.array(root, level, pixels.shape, "uint8")[:] = pixels
+        levels.append((height, width, height / 2, width / 2))
+        pixels, height, width = _halved(pixels), height * 2, width * 2
     channels = [
         {
             "label": label,
@@ -139,32 +164,34 @@ def _write_thumbnail(root: zarr.Group, slide: PublishedSlide, layout: _Layout) -
         for label, colour in CHANNELS
     ]
     metadata = {
-        "multiscales": [_multiscale(slide.slide_id, "cyx", [(height, width, height / 2, width / 2)])],
+        "multiscales": [_multiscale(slide.slide_id, "cyx", levels)],
         "omero": {"channels": channels, "rdefs": {"model": "color"}},
     }
     root.attrs.update(layout.attributes(metadata))
 
 
-def _write_tissue(group: zarr.Group, mask: TissueMask, layout: _Layout) -> None:
+def _write_tissue(group: zarr.Group, mask: TissueMask, layout: _Layout, depth: int) -> None:
     """1 is usable tissue, k + 2 the first of `ARTEFACTS` found there."""
     values = mask.tissue.astype(np.uint8)
     for place, name in reversed(list(enumerate(ARTEFACTS))):
         values[mask.artefact(name)] = place + 2
     named = [Named(1, "tissue", region_colour("evaluable"))]
     named += [Named(place + 2, name, artefact_colour(name)) for place, name in enumerate(ARTEFACTS)]
-    _write_labels(group, "tissue", values.shape, [(0, values)], mask.mpp, layout, named)
+    _write_labels(group, values.shape, [(0, values)], mask.mpp, layout, depth, named)
 
 
-def _write_objects(labels: zarr.Group, slide: PublishedSlide, kind: str, layout: _Layout) -> list[str]:
+def _write_objects(
+    labels: zarr.Group, slide: PublishedSlide, kind: str, layout: _Layout, depth: int
+) -> list[str]:
     """Objects by number, and by class where they have one; names of the images."""
     mpp = slide.work_mpp[kind]
-    shape = whole_px(slide.height_um, mpp), whole_px(slide.width_um, mpp)
+    shape = _shape(slide, mpp)
     outlines = LabelMap(slide.outlines(kind), slide.mpp, mpp)
 
     def bands() -> Iterator[tuple[int, NDArray]]:
         return outlines.bands(shape[1], shape[0], CHUNK)
 
-    _write_labels(labels.create_group(kind), kind, shape, bands(), mpp, layout)
+    _write_labels(labels.create_group(kind), shape, bands(), mpp, layout, depth)
     if "class" not in slide.rows(kind).column_names:
         return [kind]
     classes = read_parquet(slide.folder / f"{kind}.parquet", ["class"]).column(0).to_pylist()
@@ -174,17 +201,17 @@ def _write_objects(labels: zarr.Group, slide: PublishedSlide, kind: str, layout:
     title = f"{kind.removesuffix('s')}_classes"
     named = [Named(value, name, class_colour(name)) for name, value in number.items()]
     coloured = ((top, value_of[band]) for top, band in bands())
-    _write_labels(labels.create_group(title), title, shape, coloured, mpp, layout, named)
+    _write_labels(labels.create_group(title), shape, coloured, mpp, layout, depth, named)
     return [kind, title]
 
 
 def _write_labels(
     group: zarr.Group,
-    name: str,
     shape: tuple[int, ...],
     bands: Iterable[tuple[int, NDArray]],
     mpp: float,
     layout: _Layout,
+    depth: int,
     named: Sequence[Named] = (),
 ) -> None:
     """A pyramid of every second pixel of the level below, which never makes a label that is not there."""
@@ -196,7 +223,7 @@ def _write_labels(
     if array is None:
         raise ValueError("a label image has at least one row")
     levels = [(px_to_um(1.0, mpp),) * 2 + (px_to_um(0.5, mpp),) * 2]
-    while max(array.shape) > SMALLEST:
+    while len(levels) < depth:
         # Pixel (0, 0) stays the first of every level, so its centre stays where it is.
         smaller = layout.array(
             group, len(levels), tuple(-(-side // 2) for side in array.shape), array.dtype.name
@@ -210,7 +237,7 @@ def _write_labels(
     if named:
         about["colors"] = [{"label-value": one.value, "rgba": [*rgb(one.colour), 255]} for one in named]
         about["properties"] = [{"label-value": one.value, "name": one.name} for one in named]
-    metadata = {"multiscales": [_multiscale(name, "yx", levels)], "image-label": about}
+    metadata = {"multiscales": [_multiscale(group.basename, "yx", levels)], "image-label": about}
     group.attrs.update(layout.attributes(metadata))
 
 

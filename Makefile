@@ -1,4 +1,4 @@
-# make install | demo | test | test-engines | clean — needs Python 3.11+ and make, sets up the rest in .venv
+# make install | demo | test | test-engines | test-export | clean — needs Python 3.11+ and make, sets up the rest in .venv
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

@@ -103,7 +103,9 @@ def test_squidpy_draws_the_cells_on_the_slide(exported: Export, tmp_path: Path) 
     data = opened(exported("anndata") / "A_HE" / "cells.h5ad")
     names = list(data.obs["class"].cat.categories)
     assert list(data.uns["class_colors"]) == [class_colour(name) for name in names]
-    axes = squidpy.pl.spatial_scatter(data, color="class", library_id="A_HE", shape=None, return_ax=True)
+    axes = squidpy.pl.spatial_scatter(
+        data, color="class", library_id="A_HE", shape=None, img=True, return_ax=True
+    )
     scale = data.uns["spatial"]["A_HE"]["scalefactors"]["tissue_hires_scalef"]
     drawn = np.vstack([np.asarray(one.get_offsets()) for one in axes.collections])
     # Squidpy draws every point twice, once for its rim.

@@ -1,4 +1,4 @@
-# make install | demo | test | test-engines | clean — needs Python 3.11+ and make, sets up the rest in .venv
+# make install | demo | test | test-engines | test-export | clean — needs Python 3.11+ and make, sets up the rest in .venv
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -32,15 +32,21 @@ PARTS_stardist := '.[stardist]'
 # The fine-tuning of the bundled network has an environment too.
 PARTS_train := '.[train]'
 
+# So have the programs exports are made for, and the validators of what a run leaves.
+PARTS_export := '.[anndata,spatialdata]' ome-zarr ome-zarr-models roc-validator rocrate squidpy
+
 # Each on its own, so that `make -j2 test-engines` uses two cores.
-.PHONY: $(ENGINES:%=test-%) test-learn
-test-engines: $(ENGINES:%=test-%) test-learn
+.PHONY: $(ENGINES:%=test-%) test-learn test-export
+test-engines: $(ENGINES:%=test-%) test-learn test-export
 
 $(ENGINES:%=test-%): test-%: .venv-%/.installed
 	.venv-$*/bin/python -m pytest tests/engines
 
 test-learn: .venv-train/.installed
 	.venv-train/bin/python -m pytest tests/learn
+
+test-export: .venv-export/.installed
+	.venv-export/bin/python -m pytest tests/export
 
 .venv-cellpose3/.installed: constraints-instanseg.txt
 
@@ -56,4 +62,4 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) $(ENGINES:%=.venv-%) .venv-train demo-results build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(ENGINES:%=.venv-%) .venv-train .venv-export demo-results build dist .pytest_cache .mypy_cache .ruff_cache

@@ -190,6 +190,26 @@ def associate(
 
 
 @app.command()
+def export(
+    results: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    to: Annotated[str, typer.Option("--to", help="anndata, spatialdata, qupath, ome-zarr or csv.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="New or empty folder.")],
+    slide: Annotated[
+        list[str] | None, typer.Option("--slide", help="slide_id; repeatable. All slides without it.")
+    ] = None,
+    together: Annotated[
+        bool, typer.Option("--together", help="anndata: all slides in one file, by the key slide_id.")
+    ] = False,
+    ngff: Annotated[str, typer.Option(help="Version of OME-Zarr: 0.5, or 0.4 for older readers.")] = "0.5",
+) -> None:
+    """Cells, vessels and tissue for scanpy, squidpy, SpatialData, QuPath, napari or a spreadsheet."""
+    from tme.pipeline.export import ExportRequest, run_export
+
+    request = ExportRequest(results, to, output, tuple(slide or ()), together, ngff)
+    raise typer.Exit(run_export(request, typer.echo))
+
+
+@app.command()
 def explain(name: Annotated[str, typer.Argument(help="A metric, column or test, or 'config'.")]) -> None:
     """Definition, unit, formula, paper and caveats of a metric, column or test."""
     from tme.dictionary import explain as explain_metric

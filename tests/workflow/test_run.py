@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -53,6 +55,36 @@ def test_every_slide_has_its_row_and_every_file_is_there(clean_run: Path) -> Non
         for name in pages + values:
             assert (folder / name).is_file(), name
     assert not list(clean_run.rglob("*.part"))
+
+
+def test_a_run_says_what_it_used_and_made(clean_run: Path) -> None:
+    crate = json.loads((clean_run / "provenance" / "ro-crate-metadata.json").read_text(encoding="utf-8"))
+    graph = {entity["@id"]: entity for entity in crate["@graph"]}
+    assert len(graph) == len(crate["@graph"])
+    used = {graph[one["@id"]]["name"]: graph[one["@id"]] for one in graph["#run"]["object"]}
+    made = {graph[one["@id"]]["name"]: graph[one["@id"]] for one in graph["#run"]["result"]}
+    table = rows(clean_run / "slide_metrics.csv")
+    for row in table:
+        assert used[row["slide_id"]]["sha256"] == row["slide_sha256"]
+        if row["model_sha256"]:
+            assert used[row["model_id"]]["sha256"] == row["model_sha256"]
+    assert "config" in used
+    for name in (
+        "pairs.csv",
+        "slides/A_baseline_CD8/cells.parquet",
+        "slides/A_baseline_CD31/vessels.parquet",
+    ):
+        assert made[name]["sha256"] == hashlib.sha256((clean_run / name).read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("to", ["csv", "qupath", "ome-zarr"])
+def test_a_finished_run_is_exported(clean_run: Path, tmp_path: Path, to: str) -> None:
+    done = tme("export", clean_run, "--to", to, "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "5 of 5 slides" in done.stdout
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        path.name for path in (clean_run / "slides").iterdir()
+    }
 
 
 def test_a_second_run_has_nothing_to_do(clean_run: Path, small_cohort: Path) -> None:

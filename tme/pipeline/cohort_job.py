@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tme import __version__
+from tme.cells.engines import SEGMENTERS
 from tme.change import (
     Recount,
     SlideResult,
@@ -29,6 +30,7 @@ from tme.pipeline.outcome import Outcome, load_outcome
 from tme.pipeline.provenance import write_provenance
 from tme.pipeline.publish import sheet_keys
 from tme.pipeline.recount import positive_cells
+from tme.pipeline.run_crate import write_crate
 from tme.pipeline.versions import STAGES
 from tme.report import write_batches, write_index, write_report
 from tme.safety import file_sha256
@@ -74,6 +76,8 @@ def run_cohort(cohort: Cohort, config: Config, results: Path, key: str) -> None:
     write_batches(results)
     write_provenance(results, config)
     files = {name: file_sha256(results / name) for name in (*TABLES, *PAGES)}
+    keys = [slide.measurements.keys if slide.measurements else slide.keys for slide in slides]
+    write_crate(results, files, keys, SEGMENTERS.get(config.cells.engine).licence)
     write_json(results / MANIFEST, {"key": key, "files": files})
     log.info("wrote %s", ", ".join((*TABLES, *PAGES)))
 

@@ -1,4 +1,4 @@
-"""A whole cohort made of random numbers, with thumbnails and outcomes, as `tme run` and the trial would leave it."""
+"""A whole cohort made of random numbers, with thumbnails and outcomes, as a run and a trial leave it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,13 @@ DENSITIES = {
 SHARES = {
     "CD8": ("til_fraction_pct", "positive_pct", "til_area_pct"),
     "HE": ("til_fraction_pct", "til_area_pct"),
-    "CD31": ("vessel_area_pct", "endothelium_area_pct", "lumen_vessel_pct", "large_vessel_pct", "avascular_pct"),
+    "CD31": (
+        "vessel_area_pct",
+        "endothelium_area_pct",
+        "lumen_vessel_pct",
+        "large_vessel_pct",
+        "avascular_pct",
+    ),
 }
 SIZES = {"CD31": ("vessel_area_um2_median", "vessel_min_feret_um_median", "tissue_to_vessel_um_median")}
 RC = 1.0
@@ -73,23 +79,38 @@ def write_cohort(folder: Path, n: int, seed: int = 1, rise: float = 1.6) -> tupl
 
 
 def _pairs(
-    generator: np.random.Generator, name: str, stain: str, responds: bool, rise: float, missing: bool, small: bool
+    generator: np.random.Generator,
+    name: str,
+    stain: str,
+    responds: bool,
+    rise: float,
+    missing: bool,
+    small: bool,
 ) -> list[PairRow]:
     areas = generator.uniform(1.2, 9, 2)
     density = generator.lognormal(4.5, 0.8)
     shift = generator.normal(rise if responds and stain == "CD8" else 0.0, 0.9)
-    counts = [int(generator.poisson(density * areas[0])), int(generator.poisson(density * areas[1] * 2**shift))]
+    counts = [
+        int(generator.poisson(density * areas[0])),
+        int(generator.poisson(density * areas[1] * 2**shift)),
+    ]
     shared: dict[str, Any] = {
         "timepoint_pre": "baseline", "timepoint_post": "on_treatment", "area_pre_mm2": areas[0],
         "area_post_mm2": None if missing else areas[1], "pairing": "none" if missing else "same_lesion",
         "interval_days": None if missing else 40 + int(generator.integers(0, 25)),
-        "note": "no slide at on_treatment" if missing else "on_treatment: evaluable area under 1 mm²" if small else "",
+        "note": "no slide at on_treatment" if missing else "on_treatment: too small" if small else "",
     }  # fmt: skip
     keys = (name, "L1", stain, "evaluable")
     ratio = math.log2((counts[1] + 0.5) / areas[1] / ((counts[0] + 0.5) / areas[0]))
     reach = 2.1 * math.sqrt(3 / (counts[0] + 0.5) + 3 / (counts[1] + 0.5)) / math.log(2)
     called = "increase" if ratio > 0 else "decrease"
-    call = "not_evaluable" if small or missing else called if abs(ratio) > math.hypot(RC, reach) else "within_noise"
+    call = (
+        "not_evaluable"
+        if small or missing
+        else called
+        if abs(ratio) > math.hypot(RC, reach)
+        else "within_noise"
+    )
     values = [counts[0] / areas[0], counts[1] / areas[1]]
     rows = [
         PairRow(
@@ -102,7 +123,11 @@ def _pairs(
         pre, post = generator.uniform(5, 60, 2)
         size = metric in SIZES.get(stain, ())
         change = _change(math.log2(post / pre), 0.5, "within_noise", missing) if size else {}
-        delta = {} if missing else {"delta_abs": post - pre, "delta_ci_low": post - pre - 6, "delta_ci_high": post - pre + 6}
+        delta = (
+            {}
+            if missing
+            else {"delta_abs": post - pre, "delta_ci_low": post - pre - 6, "delta_ci_high": post - pre + 6}
+        )
         rows.append(
             PairRow(*keys, metric, "positive" if size else "bounded", value_pre=pre,
                     value_post=None if missing else post, **shared, **change, **delta)
@@ -129,10 +154,12 @@ def _slides(name: str, stain: str, index: int, missing: bool, small: bool) -> li
                 "timepoint": timepoint, "biopsy_day": day, "stain": stain, "specimen_type": "core",
                 "compartment": "evaluable", "mpp_um": 0.5, "mpp_source": "metadata", "tissue_area_mm2": 3.1,
                 "evaluable_area_mm2": 0.6 if weak else 2.9, "pen_pct": 0.0, "fold_pct": 1.2, "blur_pct": 0.4,
-                "evaluable": not weak, "not_evaluable_reason": "evaluable area 0.6 mm² is under 1 mm²" if weak else "",
-                "status": "ok", "n_nuclei": None if stain == "CD31" else 5400, "n_vessels": 210 if stain == "CD31" else None,
-                "caution": "fewer than 4 blocks" if index % 7 == 0 else "", "config_sha256": "ab" * 32, "code_version": "0.1.0",
-                "model_id": "tmenet-1", "work_mpp_um": 0.5, "dab_threshold_od": None if stain == "HE" else 0.11,
+                "evaluable": not weak, "not_evaluable_reason": "0.6 mm² is under 1 mm²" if weak else "",
+                "status": "ok", "n_nuclei": None if stain == "CD31" else 5400,
+                "n_vessels": 210 if stain == "CD31" else None, "code_version": "0.1.0",
+                "caution": "fewer than 4 blocks" if index % 7 == 0 else "", "config_sha256": "ab" * 32,
+                "model_id": "tmenet-1", "work_mpp_um": 0.5,
+                "dab_threshold_od": None if stain == "HE" else 0.11,
                 "threshold_source": "" if stain == "HE" else "slide",
             }
         )  # fmt: skip
@@ -140,7 +167,16 @@ def _slides(name: str, stain: str, index: int, missing: bool, small: bool) -> li
 
 
 def _outcomes(folder: Path, names: list[str], generator: np.random.Generator) -> Path:
-    header = ["patient_id", "response", "pct_change_sld", "pfs_days", "pfs_event", "os_days", "os_event", "histology"]
+    header = [
+        "patient_id",
+        "response",
+        "pct_change_sld",
+        "pfs_days",
+        "pfs_event",
+        "os_days",
+        "os_event",
+        "histology",
+    ]
     rows = []
     for index, name in enumerate(names):
         response = "PR" if index % 4 == 0 else ("SD", "PD", "SD")[index % 4 - 1]
@@ -148,8 +184,8 @@ def _outcomes(folder: Path, names: list[str], generator: np.random.Generator) ->
         days = 60 + int(generator.exponential(420 if response == "PR" else 190))
         size = round(generator.normal({"PR": -42, "SD": -4}.get(response, 28), 10), 1)
         rows.append(
-            [name, response, size, days, index % 5 > 0, days + int(generator.exponential(250)), index % 3 == 0,
-             ("leiomyosarcoma", "dedifferentiated liposarcoma")[index % 2]]
+            [name, response, size, days, index % 5 > 0, days + int(generator.exponential(250)),
+             index % 3 == 0, ("leiomyosarcoma", "dedifferentiated liposarcoma")[index % 2]]
         )  # fmt: skip
     path = folder / "outcomes.csv"
     with path.open("w", encoding="utf-8", newline="") as stream:

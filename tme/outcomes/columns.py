@@ -85,7 +85,9 @@ PATIENT_OUTCOME_COLUMNS: tuple[ColumnSpec, ...] = (
     key_column("patient_id", "patient of the results that outcomes.csv has too"),
     _number("response", "best response, CR, PR, SD, PD or NE, as in outcomes.csv"),
     _number("pct_change_sld", "best change of the sum of longest diameters", unit="%"),
-    _number("pfs_days", "days from the first dose to progression or death, or to the last day without", unit="d"),
+    _number(
+        "pfs_days", "days from the first dose to progression or death, or to the last day without", unit="d"
+    ),
     _number("pfs_event", "whether progression or death was seen"),
     _number("os_days", "days from the first dose to death, or to the last day known alive", unit="d"),
     _number("os_event", "whether death was seen"),

@@ -1,4 +1,4 @@
-"""Rows of ``cohort_survival.csv``: Kaplan–Meier curves from the on-treatment biopsy on, by what was called."""
+"""Rows of ``cohort_survival.csv``: Kaplan–Meier curves from the on-treatment biopsy on, by call."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _curve(members: Sequence[Subject], endpoint: str) -> Iterator[dict[str, Any]
         # Greenwood's variance is none before the first event and after the last patient's.
         known = 0 < share < 1 and not np.isnan([low, high]).any()
         yield {
-            "day": significant(float(day)),  # type: ignore[arg-type]
+            "day": significant(float(day)),
             "n_at_risk": int(table["at_risk"]),
             "n_events": int(table["observed"]),
             "n_censored": int(table["censored"]),

@@ -10,7 +10,6 @@ from typing import Any
 from tme import __version__
 from tme.change import check_names
 from tme.config import Config, load_config, settings_hash
-from tme.errors import ConfigError
 from tme.outcomes.associate import DECLARED, OutcomeRow, associate
 from tme.outcomes.columns import (
     cohort_test_columns,
@@ -23,6 +22,7 @@ from tme.outcomes.flow import flow_rows
 from tme.outcomes.join import Tables, missing_days, variables
 from tme.outcomes.kaplan_meier import survival_rows
 from tme.outcomes.sheet import HISTOLOGY, OutcomeSheet, read_outcomes
+from tme.pipeline.finished import finished_config
 from tme.pipeline.inputs import load_run_cohort
 from tme.pipeline.report_job import rewrite_report
 from tme.report.artefacts import FLOW, OUTCOMES, READ, SURVIVAL, TESTS
@@ -77,7 +77,7 @@ def run_associate(request: AssociateRequest, say: Say) -> int:
         write_csv(results / SURVIVAL, survival_columns(), survival_rows(found))
         write_csv(results / OUTCOMES, patient_outcome_columns(), _outcomes(sheet, tables))
         _write_provenance(request, config)
-        page = rewrite_report(results)
+        page = rewrite_report(results, finished_config(results))
     why = missing_days(found)
     if why:
         say(f"caution: {request.outcomes.name} · survival is not tested · {why} · give one of them")
@@ -88,18 +88,7 @@ def run_associate(request: AssociateRequest, say: Say) -> int:
 
 def _settings(results: Path, config_file: Path | None) -> Config:
     """Settings of the run; of a file named on the command line, only what concerns outcomes counts."""
-    kept = results / "provenance" / "config.yaml"
-    lacking = [
-        path for path in (results / name for name in (*READ, kept.relative_to(results))) if not path.is_file()
-    ]
-    if lacking:
-        raise ConfigError(
-            "this is not a folder of finished results",
-            where=str(results),
-            why=f"it has no {lacking[0].relative_to(results)}",
-            fix="name the folder that `tme run … -o` wrote, or run it to its end",
-        )
-    config = load_config(kept)
+    config = finished_config(results)
     if config_file is None:
         return config
     return config.model_copy(update={"outcomes": load_config(config_file).outcomes})

@@ -50,7 +50,11 @@ class Section:
     @property
     def noun(self) -> str:
         """What a row of the table is."""
-        one = "patient" if len({change["patient"] for change in self.changes}) == len(self.changes) else "lesion"
+        one = (
+            "patient"
+            if len({change["patient"] for change in self.changes}) == len(self.changes)
+            else "lesion"
+        )
         return one if len(self.changes) == 1 else f"{one}s"
 
 
@@ -69,7 +73,9 @@ def section(name: str, run: Run) -> Section:
     unfit = _unfit(run.pairs, run.pair)
     shown = [
         {
-            **_change(row, responses.get(row.get("patient_id", ""), ""), lesions[row.get("patient_id", "")] > 1),
+            **_change(
+                row, responses.get(row.get("patient_id", ""), ""), lesions[row.get("patient_id", "")] > 1
+            ),
             "fit": _samples(row) not in unfit,
         }
         for row in primary
@@ -110,7 +116,9 @@ def _unfit(pairs: Sequence[Row], pair: tuple[str, str]) -> set[tuple[str, ...]]:
     return {samples for samples, withheld in calls.items() if withheld == {True}}
 
 
-def _flow(shown: Sequence[dict[str, Any]], patients: Sequence[str], judged: bool) -> list[tuple[str, int, str]]:
+def _flow(
+    shown: Sequence[dict[str, Any]], patients: Sequence[str], judged: bool
+) -> list[tuple[str, int, str]]:
     paired = {one["patient"] for one in shown if one["pre"] is not None and one["post"] is not None}
     called = {one["patient"] for one in shown if one["call"] not in ("", NOT_EVALUABLE)}
     steps = [
@@ -184,7 +192,14 @@ def _bar(change: dict[str, Any], judged: bool) -> Change:
     known = change[value] if change["fit"] and change["call"] != NOT_EVALUABLE else None
     low, high = change[ends] if known is not None else (None, None)
     return Change(
-        change["label"], known, low, high, change["call"], change["response"], _text(change), change["rc_value"]
+        change["label"],
+        known,
+        low,
+        high,
+        change["call"],
+        change["response"],
+        _text(change),
+        change["rc_value"],
     )
 
 

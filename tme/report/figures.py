@@ -1,8 +1,9 @@
-"""The report's charts for a paper: each as SVG and PDF, drawn by matplotlib from the same places as on the page."""
+"""The report's charts for a paper, as SVG and PDF, drawn by matplotlib from the same places as the page."""
 
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from tme.overlay.palette import BLACK, BLUE, BLUISH_GREEN, ORANGE, VERMILLION
 from tme.report.artefacts import Run
 from tme.report.changes import Section, section
 from tme.report.forest import Effect, Forest, forests
+from tme.report.numbers import MISSING
 from tme.report.slope import Slope
 from tme.report.survival import Curve, KaplanMeier, kaplan_meiers
 from tme.report.waterfall import NO_RESPONSE, NOT_RESPONDED, RESPONDED, Bar, Waterfall
@@ -27,15 +29,23 @@ from tme.safety import slug
 from tme.store import write_bytes
 
 GREY = "#7d8993"
-CALL_COLOURS = {"increase": VERMILLION, "decrease": BLUE, WITHIN_NOISE: GREY, NOT_EVALUABLE: GREY, "all": BLACK}
+CALL_COLOURS = {
+    "increase": VERMILLION,
+    "decrease": BLUE,
+    WITHIN_NOISE: GREY,
+    NOT_EVALUABLE: GREY,
+    "all": BLACK,
+}
 GROUP_COLOURS = {RESPONDED: BLUISH_GREEN, NOT_RESPONDED: ORANGE, NO_RESPONSE: "#9aa5ae"}
 GROUP_TITLES = {RESPONDED: "CR or PR", NOT_RESPONDED: "SD or PD", NO_RESPONSE: "NE or not known"}
 DASHES = {"decrease": "--", WITHIN_NOISE: "-."}
 MOST_NAMES = 40
-STYLE = {
-    "font.family": "sans-serif", "font.size": 8, "axes.titlesize": 9, "axes.titleweight": "bold", "axes.linewidth": 0.6,
+STYLE: Any = {
+    "font.family": "sans-serif", "font.size": 8, "axes.titlesize": 9, "axes.titleweight": "bold",
+    "axes.linewidth": 0.6,
     "axes.spines.top": False, "axes.spines.right": False, "xtick.major.width": 0.6, "ytick.major.width": 0.6,
-    "legend.frameon": False, "legend.fontsize": 7, "svg.hashsalt": "tme", "svg.fonttype": "path", "pdf.fonttype": 42,
+    "legend.frameon": False, "legend.fontsize": 7, "svg.hashsalt": "tme", "svg.fonttype": "path",
+    "pdf.fonttype": 42,
     # A name such as $x$ is a name, not a formula.
     "text.parse_math": False, "savefig.bbox": "tight", "savefig.pad_inches": 0.05,
 }  # fmt: skip
@@ -56,10 +66,12 @@ def write_figures(run: Run, folder: Path) -> list[Path]:
     Returns
     -------
     list of Path
-        SVG and PDF of each, 85 or 174 mm wide: one or two columns of a journal. The same run gives the same bytes.
+        SVG and PDF of each, one or two columns of a journal wide. The same run gives the same bytes.
     """
     written = []
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        # A script the fonts here do not have is shown as boxes; the page and its tables have the name.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         for name, figure in _figures(run):
             for ending, (canvas, metadata) in FORMATS.items():
                 stream = io.BytesIO()
@@ -117,16 +129,19 @@ def _slope(one: Section, plot: Slope, pair: tuple[str, str]) -> Figure:
             axes.plot([1.03, 1.07], [stroke.post, stroke.label_at], color=GREY, lw=0.4, clip_on=False)
             axes.text(1.09, stroke.label_at, stroke.label, va="center", fontsize=7)
     if any(change["call"] for change in one.changes):
-        lines = [
-            Line2D([], [], color=CALL_COLOURS[call], linestyle=dash, label=call.replace("_", " "))
-            for call, dash in (("increase", "-"), ("decrease", "-"), (WITHIN_NOISE, "-"), (NOT_EVALUABLE, ":"))
+        lines: list[Any] = [
+            Line2D([], [], color=CALL_COLOURS[call], label=call.replace("_", " "))
+            for call in ("increase", "decrease", WITHIN_NOISE)
         ]
+        lines.append(Line2D([], [], color=GREY, linestyle=":", label="not evaluable"))
         _legend(figure, lines)
     return figure
 
 
 def _legend(figure: Figure, handles: Sequence[Any]) -> None:
-    figure.legend(handles=list(handles), loc="upper center", bbox_to_anchor=(0.5, 0.02), ncols=4, columnspacing=1.2)
+    figure.legend(
+        handles=list(handles), loc="upper center", bbox_to_anchor=(0.5, 0.02), ncols=4, columnspacing=1.2
+    )
 
 
 def _waterfall(one: Section, plot: Waterfall) -> Figure:
@@ -144,12 +159,17 @@ def _waterfall(one: Section, plot: Waterfall) -> Figure:
     for place, bar in enumerate(plot.bars):
         _bar(axes, place, bar, plot.by_response)
     if len(plot.bars) <= MOST_NAMES:
-        axes.set_xticks(range(len(plot.bars)), labels=[bar.label for bar in plot.bars], rotation=70, fontsize=6)
+        axes.set_xticks(
+            range(len(plot.bars)), labels=[bar.label for bar in plot.bars], rotation=70, fontsize=6
+        )
     else:
         axes.set_xticks([])
         axes.set_xlabel(f"{len(plot.bars)} patients, largest rise first")
     if plot.by_response:
-        handles = [*(Patch(color=GROUP_COLOURS[group], label=title) for group, title in GROUP_TITLES.items()), *handles]
+        handles = [
+            *(Patch(color=GROUP_COLOURS[group], label=title) for group, title in GROUP_TITLES.items()),
+            *handles,
+        ]
     if plot.log2:
         handles.append(Patch(facecolor="none", edgecolor=GREY, hatch="////", label="within noise"))
     if handles:
@@ -189,7 +209,11 @@ def _forest(panel: Forest) -> Figure:
 
 def _effect(axes: Axes, row: int, effect: Effect) -> None:
     axes.annotate(
-        f"{effect.text}   n {effect.n}   p {effect.p}", (1.02, row), xycoords=("axes fraction", "data"), va="center", fontsize=7
+        f"{effect.text}   n {effect.n}" + (f"   p {effect.p}" if effect.p != MISSING else ""),
+        (1.02, row),
+        xycoords=("axes fraction", "data"),
+        va="center",
+        fontsize=7,
     )
     if effect.at is None:
         return
@@ -197,7 +221,15 @@ def _effect(axes: Axes, row: int, effect: Effect) -> None:
     if effect.low is not None and effect.high is not None:
         axes.plot([effect.low, effect.high], [row, row], color=BLACK, lw=1)
     filled = known and not effect.subset
-    axes.plot(effect.at, row, marker="s", ms=5 if filled else 4, color=BLACK, mfc=BLACK if filled else "white", mew=0.8)
+    axes.plot(
+        effect.at,
+        row,
+        marker="s",
+        ms=5 if filled else 4,
+        color=BLACK,
+        mfc=BLACK if filled else "white",
+        mew=0.8,
+    )
 
 
 def _kaplan_meier(plot: KaplanMeier) -> Figure:
@@ -213,22 +245,44 @@ def _kaplan_meier(plot: KaplanMeier) -> Figure:
     for row, curve in enumerate(plot.curves):
         _curve(axes, curve)
         _at_risk(axes, row, curve, plot.times)
-    axes.annotate("At risk", (-0.08, -0.27), xycoords="axes fraction", ha="right", fontsize=7, annotation_clip=False)
-    axes.annotate(plot.hazard, (0, 1.0), xycoords="axes fraction", xytext=(0, 2), textcoords="offset points", fontsize=7)
+    axes.annotate(
+        "At risk", (-0.08, -0.25), xycoords="axes fraction", ha="right", fontsize=7, annotation_clip=False
+    )
+    axes.annotate(
+        plot.hazard, (0, 1.0), xycoords="axes fraction", xytext=(0, 2), textcoords="offset points", fontsize=7
+    )
     return figure
 
 
 def _curve(axes: Axes, curve: Curve) -> None:
     colour = CALL_COLOURS[curve.group]
-    axes.step(curve.days, curve.shares, where="post", color=colour, linestyle=DASHES.get(curve.group, "-"), lw=1.4)
+    axes.step(
+        curve.days, curve.shares, where="post", color=colour, linestyle=DASHES.get(curve.group, "-"), lw=1.4
+    )
     axes.fill_between(curve.days, curve.lows, curve.highs, step="post", color=colour, alpha=0.1, lw=0)
-    axes.plot([d for d, _ in curve.censored], [s for _, s in curve.censored], "|", color=colour, ms=5, mew=0.9)
+    axes.plot(
+        [d for d, _ in curve.censored], [s for _, s in curve.censored], "|", color=colour, ms=5, mew=0.9
+    )
 
 
 def _at_risk(axes: Axes, row: int, curve: Curve, times: Sequence[int]) -> None:
-    colour, place = CALL_COLOURS[curve.group], -0.34 - 0.07 * row
-    axes.annotate(curve.title, (-0.08, place), xycoords="axes fraction", ha="right", fontsize=7, color=colour, annotation_clip=False)
+    colour, place = CALL_COLOURS[curve.group], -0.31 - 0.06 * row
+    axes.annotate(
+        curve.title,
+        (-0.08, place),
+        xycoords="axes fraction",
+        ha="right",
+        fontsize=7,
+        color=colour,
+        annotation_clip=False,
+    )
     for time, number in zip(times, curve.at_risk, strict=True):
         axes.annotate(
-            str(number), (time, place), xycoords=("data", "axes fraction"), ha="center", fontsize=7, color=colour, annotation_clip=False
+            str(number),
+            (time, place),
+            xycoords=("data", "axes fraction"),
+            ha="center",
+            fontsize=7,
+            color=colour,
+            annotation_clip=False,
         )

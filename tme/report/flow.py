@@ -39,7 +39,9 @@ def flows(run: Run, sections: Sequence[Section]) -> list[Flow]:
     for row in run.associated.flow:
         if row["metric"]:
             steps.setdefault((row["stain"], row["metric"]), []).append(row)
-    start = next((row["n"] for row in run.associated.flow if row["step"] == IN_RESULTS), str(len(run.patients())))
+    start = next(
+        (row["n"] for row in run.associated.flow if row["step"] == IN_RESULTS), str(len(run.patients()))
+    )
     first = Step("Patients in the sheet", start, "")
     return [Flow(metric_title(*key), (first, *map(_step, rows))) for key, rows in steps.items()]
 
@@ -54,5 +56,7 @@ def _before(section: Section) -> tuple[Step, ...]:
         lost = "" if before is None or before == number else f"{before - number} without"
         steps.append(Step(label, str(number), lost))
         before = number
-    calls = [Step(title.lower(), str(n), "", True) for call, title, n in section.calls if call != "not_evaluable"]
+    calls = [
+        Step(title.lower(), str(n), "", True) for call, title, n in section.calls if call != "not_evaluable"
+    ]
     return (*steps, *(calls if section.judged else ()))

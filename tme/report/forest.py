@@ -129,7 +129,11 @@ def _axis(scale: str, estimates: Sequence[float], ends: Sequence[float], none: f
         # An interval may end at 0 or a million; a decade or three times the estimate say that as well.
         reach = max([10.0, *(max(value, 1 / value) * 3 for value in estimates if value > 0)])
         return ratio_axis([min(reach, max(1 / reach, value)) for value in [*estimates, *ends]])
-    return Axis(-0.03, 1.03, tuple((v / 4, f"{v / 4:g}") for v in range(5))) if none else linear_axis([-1.0, 1.0])
+    return (
+        Axis(-0.03, 1.03, tuple((v / 4, f"{v / 4:g}") for v in range(5)))
+        if none
+        else linear_axis([-1.0, 1.0])
+    )
 
 
 def _effect(row: Row, numbers: Sequence[float | None], axis: Axis) -> Effect:

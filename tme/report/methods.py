@@ -53,7 +53,9 @@ def _slides(run: Run, rows: Sequence[Row]) -> str:
     excluded = sum(row.get("status") == "excluded" for row in rows)
     failed = sum(row.get("status") == "failed" for row in rows)
     if excluded:
-        text += f" {_many(excluded, 'slide was', 'slides were')} left out before analysis by the sample sheet."
+        text += (
+            f" {_many(excluded, 'slide was', 'slides were')} left out before analysis by the sample sheet."
+        )
     if failed:
         text += f" {_many(failed, 'slide', 'slides')} could not be analysed."
     return text
@@ -62,11 +64,13 @@ def _slides(run: Run, rows: Sequence[Row]) -> str:
 def _tissue(run: Run) -> str:
     tissue = run.config.tissue
     text = (
-        f"Tissue was told from glass at {tissue.mpp:g} µm per pixel; pieces under {tissue.min_piece_mm2:g} mm² were "
-        f"dropped unless they touched the image's edge, and holes up to {tissue.max_hole_mm2:g} mm² counted as tissue."
+        f"Tissue was told from glass at {tissue.mpp:g} µm per pixel; pieces under {tissue.min_piece_mm2:g} "
+        f"mm² were "
+        f"dropped unless they touched the image's edge, and holes up to {tissue.max_hole_mm2:g} mm² counted "
+        f"as tissue."
     )
     if tissue.detect_artefacts:
-        text += " Pen marks, folds, areas out of focus, bubbles and edges of cover slips were found and taken off."
+        text += " Pen marks, folds, blurred areas, bubbles and edges of cover slips were found and taken off."
     return text
 
 
@@ -81,7 +85,8 @@ def _stain(run: Run, rows: Sequence[Row]) -> str:
         densities = [value for row in rows if (value := value_of(row.get("dab_threshold_od"))) is not None]
         named = {"slide": "the slide itself", "config": "the settings", "control": "control slides"}
         text += (
-            f" DAB was positive from an optical density of {min(densities):.3g} to {max(densities):.3g}, taken from "
+            f" DAB was positive from an optical density of {min(densities):.3g} to {max(densities):.3g}, "
+            f"taken from "
             + _listed([f"{named.get(source, source)} ({n} slides)" for source, n in sources.items()])
             + "."
         )
@@ -96,12 +101,13 @@ def _cells(run: Run, rows: Sequence[Row]) -> str:
     mpps = sorted({number_text(value_of(row.get("work_mpp_um"))) for row in counted})
     cells = run.config.cells
     text = (
-        f"Nuclei were segmented with {_listed(models) or cells.engine} at {_listed(mpps)} µm per pixel; objects over "
+        f"Nuclei were segmented with {_listed(models) or cells.engine} at {_listed(mpps)} µm per pixel; "
+        f"objects over "
         f"{cells.max_area_um2:g} µm² were dropped."
     )
     stains = {row.get("stain", "") for row in counted}
     if "HE" in stains:
-        text += " On H&E, tumour-infiltrating lymphocytes (TILs) were nuclei classified as lymphocytes or plasma cells."
+        text += " On H&E, tumour-infiltrating lymphocytes (TILs) were lymphocytes and plasma cells by class."
     markers = sorted(name for name in stains if name in STAINS.names() and STAINS.get(name).til_marker)
     if markers:
         text += f" On {_listed(markers)}, TILs were cells positive for the marker."
@@ -113,8 +119,10 @@ def _vessels(run: Run, rows: Sequence[Row]) -> str:
         return ""
     vessels = run.config.vessels
     text = (
-        f"Vessels were separate endothelial objects, with or without a lumen, segmented at {vessels.mpp:g} µm per pixel "
-        f"from positive pixels grown to {vessels.grow:g} of the threshold; fragments closer than {vessels.join_um:g} µm "
+        f"Vessels were separate endothelial objects, with or without a lumen, segmented at {vessels.mpp:g} "
+        f"µm per pixel "
+        f"from positive pixels grown to {vessels.grow:g} of the threshold; fragments closer than "
+        f"{vessels.join_um:g} µm "
         f"were joined and objects under {vessels.min_area_um2:g} µm² dropped."
     )
     if vessels.max_leucocyte_um:
@@ -127,20 +135,31 @@ def _regions(run: Run) -> str:
     primary = run.config.change.primary_compartment
     if not names:
         return "No regions were annotated: all evaluable tissue was measured."
-    text = f"Annotated regions were measured apart ({_listed(names)}); necrosis and excluded regions were taken off."
+    text = (
+        f"Annotated regions ({_listed(names)}) were measured apart; necrosis and exclusions were taken off."
+    )
     if primary == "auto":
-        return text + " Changes are those within tumour where both samples have it annotated, else in all evaluable tissue."
+        return (
+            text
+            + " Changes are those within tumour where both samples have it annotated, else in all evaluable "
+            "tissue."
+        )
     return text + f" Changes are those in {primary}."
 
 
 def _measurements(run: Run) -> str:
     metrics = run.config.metrics
     return (
-        f"A slide was evaluable with at least {metrics.min_area_mm2:g} mm² of evaluable tissue and, for cells, "
-        f"{metrics.min_nuclei:,} nuclei. Densities are counts over evaluable area. Their intervals allow for clustering: "
-        f"overdispersion was estimated over contiguous blocks of about {metrics.block_mm2:g} mm², and with fewer than four "
-        f"blocks an exact Poisson interval was widened by an overdispersion of at least {metrics.overdispersion_prior:g}. "
-        f"Other intervals are from {metrics.bootstrap:,} bootstrap replicates of the blocks (seed {metrics.seed})."
+        f"A slide was evaluable with at least {metrics.min_area_mm2:g} mm² of evaluable tissue and, for "
+        f"cells, "
+        f"{metrics.min_nuclei:,} nuclei. Densities are counts over evaluable area. Their intervals allow "
+        f"for clustering: "
+        f"overdispersion was estimated over contiguous blocks of about {metrics.block_mm2:g} mm², and with "
+        f"fewer than four "
+        f"blocks an exact Poisson interval was widened by an overdispersion of at least "
+        f"{metrics.overdispersion_prior:g}. "
+        f"Other intervals are from {metrics.bootstrap:,} bootstrap replicates of the blocks (seed "
+        f"{metrics.seed})."
     )
 
 
@@ -149,20 +168,29 @@ def _change(run: Run) -> str:
     coefficients = _listed([f"{value:g} for {name}" for name, value in named.items()])
     rest = f"{DEFAULT_RC_LOG2:g} (a fold of {2**DEFAULT_RC_LOG2:g})"
     text = (
-        f"Change from {run.pair[0]} to {run.pair[1]} was compared within the lesion where lesions were named; several slides of "
-        "one sample were pooled as sums of counts over sums of area. It is the log2 fold change, with 0.5 added to "
-        "either count, and its interval takes both counts and their overdispersion into account; for shares and "
-        "indices it is the difference. A change was called an increase or a decrease where it was larger than "
-        "√(rc² + h²), with rc the repeatability coefficient and h half the width of its 95 % interval, else within "
+        f"Change from {run.pair[0]} to {run.pair[1]} was compared within the lesion where lesions were "
+        f"named; several slides of "
+        "one sample were pooled as sums of counts over sums of area. It is the log2 fold change, with 0.5 "
+        "added to "
+        "either count, and its interval takes both counts and their overdispersion into account; for shares "
+        "and "
+        "indices it is the difference. A change was called an increase or a decrease where it was larger "
+        "than "
+        "√(rc² + h²), with rc the repeatability coefficient and h half the width of its 95 % interval, else "
+        "within "
         "noise. "
     )
     if named:
-        return text + f"The repeatability coefficient on the log2 scale was {coefficients}, and {rest} for all other metrics."
+        return (
+            text + f"The repeatability coefficient on the log2 scale was {coefficients}, and {rest} for all "
+            f"other metrics."
+        )
     sources = {row.get("rc_source", "") for row in run.pairs} - {"", "default"}
     if sources:
         return text + f"The repeatability coefficients came from: {_listed(sorted(sources))}."
     return text + (
-        f"The repeatability coefficient was assumed to be {rest} on the log2 scale for all metrics; it was not measured "
+        f"The repeatability coefficient was assumed to be {rest} on the log2 scale for all metrics; it was "
+        f"not measured "
         "in this study. Missing values were not imputed."
     )
 
@@ -182,7 +210,8 @@ def _outcomes(run: Run) -> str:
     text += (
         "p is not given where so few patients could not have reached .05. p-values of the family "
         f"declared for this analysis ({_listed([_family_name(name) for name in family])}; "
-        f"{_listed(settings.family_tests)}) were adjusted by Benjamini and Hochberg's method; all others are exploratory. "
+        f"{_listed(settings.family_tests)}) were adjusted by Benjamini and Hochberg's method; all others "
+        f"are exploratory. "
         "Survival curves are Kaplan–Meier estimates re-zeroed at the on-treatment biopsy."
     )
     if settings.covariates:

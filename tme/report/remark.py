@@ -32,7 +32,9 @@ class Item:
 
 def remark(run: Run) -> list[Item]:
     """The twenty items in order."""
-    return [_item(number, topic, known, missing) for number, (topic, known, missing) in enumerate(_items(run), 1)]
+    return [
+        _item(number, topic, known, missing) for number, (topic, known, missing) in enumerate(_items(run), 1)
+    ]
 
 
 def _item(number: int, topic: str, known: str, missing: str) -> Item:
@@ -53,8 +55,16 @@ def _introduction(run: Run) -> list[tuple[str, str, str]]:
     assay = "See Methods: segmentation, thresholds, quality control and evaluability are those of this run."
     reproducible = "Repeatability was measured." if repeats else ""
     return [
-        ("Marker, objectives, hypotheses", f"Primary markers: {markers}.", "Objectives and hypotheses set before the study."),
-        ("Patients: source, inclusion, exclusion", f"{len(run.patients())} patients in the sheet.", "Source and criteria."),
+        (
+            "Marker, objectives, hypotheses",
+            f"Primary markers: {markers}.",
+            "Objectives and hypotheses set before the study.",
+        ),
+        (
+            "Patients: source, inclusion, exclusion",
+            f"{len(run.patients())} patients in the sheet.",
+            "Source and criteria.",
+        ),
         ("Treatments and how they were chosen", "", AUTHORS),
         (
             "Specimens: material, preservation",
@@ -79,23 +89,42 @@ def _design(run: Run) -> list[tuple[str, str, str]]:
     metrics = dict.fromkeys(f"{row.get('stain')}.{row.get('metric')}" for row in run.pairs)
     family = (found.settings.family if found else ()) or run.config.change.primary_metrics
     return [
-        ("Study design and follow-up", follow, "Prospective or retrospective, period, matching." + ("" if follow else f" Follow-up: {BEFORE[0].lower()}{BEFORE[1:]}")),
-        ("Clinical end points", endpoints, "Definition of each end point and of its start." if endpoints else f"{BEFORE} Definitions."),
+        (
+            "Study design and follow-up",
+            follow,
+            "Prospective or retrospective, period, matching."
+            + ("" if follow else f" Follow-up: {BEFORE[0].lower()}{BEFORE[1:]}"),
+        ),
+        (
+            "Clinical end points",
+            endpoints,
+            "Definition of each end point and of its start." if endpoints else f"{BEFORE} Definitions.",
+        ),
         (
             "All candidate variables",
-            f"{len(metrics)} metrics were measured, {len(family)} of them declared as the family; all are in pairs.csv and "
-            "cohort_tests.csv." if found else f"{len(metrics)} metrics were measured; all are in pairs.csv.",
+            f"{len(metrics)} metrics were measured, {len(family)} of them declared as the family; all are "
+            f"in pairs.csv and "
+            "cohort_tests.csv."
+            if found
+            else f"{len(metrics)} metrics were measured; all are in pairs.csv.",
             "Clinical variables considered.",
         ),
-        ("Rationale for sample size", f"{len(run.patients())} patients.", "Why so many; what effect they can show."),
+        (
+            "Rationale for sample size",
+            f"{len(run.patients())} patients.",
+            "Why so many; what effect they can show.",
+        ),
         (
             "Statistical methods",
-            "See Methods. Missing values were counted, never filled in." if found else "See Methods for the change of each patient.",
+            "See Methods. Missing values were counted, never filled in."
+            if found
+            else "See Methods for the change of each patient.",
             "" if found else BEFORE,
         ),
         (
             "How marker values were handled; cut points",
-            "Continuous: log2 fold change or difference, no cut point was sought. Calls use a threshold set by "
+            "Continuous: log2 fold change or difference, no cut point was sought. Calls use a threshold set "
+            "by "
             "repeatability, not by outcome.",
             "",
         ),
@@ -110,10 +139,16 @@ def _results(run: Run) -> list[tuple[str, str, str]]:
                ("Further investigations", "", BEFORE)]  # fmt: skip
         return [
             ("Flow of patients", "See Who is counted.", f"Events. {BEFORE}"),
-            ("Distributions", "Markers: see the plots and tables of each metric.", "Age, sex and prognostic variables."),
+            (
+                "Distributions",
+                "Markers: see the plots and tables of each metric.",
+                "Age, sex and prognostic variables.",
+            ),
             *gap,
         ]
-    shown = sum(bool(row["estimate"]) for row in found.tests if not row["adjusted_for"] and row["subset"] == "all")
+    shown = sum(
+        bool(row["estimate"]) for row in found.tests if not row["adjusted_for"] and row["subset"] == "all"
+    )
     adjusted = [row for row in found.tests if row["adjusted_for"]]
     estimated = [row for row in adjusted if row["estimate"]]
     subsets = sorted({row["subset"] for row in found.tests} - {"all"})
@@ -121,11 +156,23 @@ def _results(run: Run) -> list[tuple[str, str, str]]:
     with_models = f"{len(estimated)} models with covariates." if estimated else ""
     return [
         ("Flow of patients", f"See Who is counted. {_events(found.tests)}".strip(), ""),
-        ("Distributions", "Markers: see the plots and tables of each metric.", "Age, sex and prognostic variables."),
+        (
+            "Distributions",
+            "Markers: see the plots and tables of each metric.",
+            "Age, sex and prognostic variables.",
+        ),
         ("Relation to standard prognostic variables", "", "Not tested by tme."),
-        ("Univariable effects", f"{shown} estimates with intervals: see Change beside outcome.", "" if shown else "No estimate."),
+        (
+            "Univariable effects",
+            f"{shown} estimates with intervals: see Change beside outcome.",
+            "" if shown else "No estimate.",
+        ),
         ("Multivariable effects", with_models, "" if estimated else f"None: {why}."),
-        ("Effects beside standard variables", with_models, "Standard prognostic variables." if estimated else f"None: {why}."),
+        (
+            "Effects beside standard variables",
+            with_models,
+            "Standard prognostic variables." if estimated else f"None: {why}.",
+        ),
         (
             "Further investigations",
             f"Sensitivity and subsets: {', '.join(subsets)}." if subsets else "",
@@ -136,7 +183,11 @@ def _results(run: Run) -> list[tuple[str, str, str]]:
 
 def _discussion() -> list[tuple[str, str, str]]:
     return [
-        ("Interpretation and limitations", "What these tests cannot say stands under Change beside outcome.", AUTHORS),
+        (
+            "Interpretation and limitations",
+            "What these tests cannot say stands under Change beside outcome.",
+            AUTHORS,
+        ),
         ("Implications", "", AUTHORS),
     ]
 

@@ -166,7 +166,11 @@ def _slide_kinds(slides: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     }
     kinds = [(kind, f"{title} ({counts[kind]})") for kind, title in titles.items() if counts[kind]]
     caution = sum(bool(slide["caution"]) for slide in slides)
-    return [("", f"All slides ({len(slides)})"), *kinds, *([("caution", f"With a caution ({caution})")] * bool(caution))]
+    return [
+        ("", f"All slides ({len(slides)})"),
+        *kinds,
+        *([("caution", f"With a caution ({caution})")] * bool(caution)),
+    ]
 
 
 def _counted(rows: Sequence[Row], column: str) -> list[tuple[str, int]]:

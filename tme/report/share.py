@@ -1,10 +1,10 @@
 """A run without names: what may leave the house.
 
 Patients get pseudonyms from a key that stays in the results, so they are the same in every shared report of
-a study and cannot be guessed from the name. Slides are called after pseudonym, time point and stain, lesions by
-number. Text a person wrote into the sheet (reasons of exclusion, names of files in errors) is left out, as
-it may hold a name. Dates never reach tme's tables; what they hold are days from the first dose and between
-biopsies.
+a study and cannot be guessed from the name. Slides are called after pseudonym, time point and stain, lesions
+by number. Text a person wrote into the sheet (reasons of exclusion, names of files in errors) is left out,
+as it may hold a name. Dates never reach tme's tables; what they hold are days from the first dose and
+between biopsies.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ LEFT_OUT = {
 }
 FREE_TEXT = ("specimen_id", "block_id", "batch", "histology")
 SHORTEST_NAME = 3
+QUOTED = re.compile(r"'[^']*'")
 
 
 def shared_run(run: Run, key: bytes) -> Run:
@@ -110,7 +111,8 @@ class _Replacer:
         self.pattern = re.compile(rf"(?<![\w-])(?:{words})(?![\w-])") if words else None
 
     def text(self, text: str) -> str:
-        """``text`` with every name replaced."""
+        """``text`` with every name replaced and quoted words, which come from files and sheets, left out."""
+        text = QUOTED.sub("'…'", text)
         return self.pattern.sub(lambda found: self.names[found[0]], text) if self.pattern else text
 
 
@@ -118,7 +120,10 @@ def _associated(found: Associated | None, patients: Mapping[str, str]) -> Associ
     if found is None:
         return None
     outcomes = [
-        {**{name: value for name, value in row.items() if name not in FREE_TEXT}, "patient_id": patients[row["patient_id"]]}
+        {
+            **{name: value for name, value in row.items() if name not in FREE_TEXT},
+            "patient_id": patients[row["patient_id"]],
+        }
         for row in found.outcomes
         if row["patient_id"] in patients
     ]

@@ -14,7 +14,12 @@ from tme.report.numbers import number_text, value_of
 
 THUMBNAIL = (132, 88)
 QUALITY = 60
-STATUS_TITLES = {"ok": "Evaluable", "not_evaluable": "Not evaluable", "failed": "Failed", "excluded": "Excluded"}
+STATUS_TITLES = {
+    "ok": "Evaluable",
+    "not_evaluable": "Not evaluable",
+    "failed": "Failed",
+    "excluded": "Excluded",
+}
 SHARES = ("pen_pct", "fold_pct", "blur_pct")
 
 
@@ -56,7 +61,9 @@ def _why(row: Row, status: str, run: Run) -> str:
         least = run.config.metrics
         nuclei = value_of(row.get("n_nuclei"))
         text = f"{area} mm² of at least {least.min_area_mm2:g}"
-        return text if nuclei is None else f"{text}; {number_text(nuclei)} nuclei of at least {least.min_nuclei}"
+        return (
+            text if nuclei is None else f"{text}; {number_text(nuclei)} nuclei of at least {least.min_nuclei}"
+        )
     return row.get("not_evaluable_reason", "") if status == "not_evaluable" else row.get("reason", "")
 
 

@@ -43,7 +43,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class KaplanMeier:
-    """A plot of one STAIN.metric and end point; ``hazard`` is the hazard ratio as read, or why there is none."""
+    """A plot of one STAIN.metric and end point; ``hazard`` is the hazard ratio, or why there is none."""
 
     title: str
     name: str
@@ -62,9 +62,7 @@ def kaplan_meiers(survival: Sequence[Row], tests: Sequence[Row]) -> list[KaplanM
     return [_plot(key, groups, tests) for key, groups in keyed.items()]
 
 
-def _plot(
-    key: tuple[str, str, str, str], groups: dict[str, list[Row]], tests: Sequence[Row]
-) -> KaplanMeier:
+def _plot(key: tuple[str, str, str, str], groups: dict[str, list[Row]], tests: Sequence[Row]) -> KaplanMeier:
     stain, compartment, metric, endpoint = key
     parted = {name: rows for name, rows in groups.items() if name != "all"} or groups
     times = _times(max(float(row["day"]) for rows in groups.values() for row in rows))
@@ -101,13 +99,14 @@ def _curve(group: str, rows: Sequence[Row], times: Sequence[int]) -> Curve:
     days = [float(row["day"]) for row in rows]
     shares = [float(row["survival"]) for row in rows]
     ends = [
-        [value if (value := value_of(row[name])) is not None else share for row, share in zip(rows, shares, strict=True)]
+        [
+            value if (value := value_of(row[name])) is not None else share
+            for row, share in zip(rows, shares, strict=True)
+        ]
         for name in ("ci_low", "ci_high")
     ]
     censored = [
-        (day, share)
-        for row, day, share in zip(rows, days, shares, strict=True)
-        if int(row["n_censored"])
+        (day, share) for row, day, share in zip(rows, days, shares, strict=True) if int(row["n_censored"])
     ]
     return Curve(
         group,

@@ -37,7 +37,9 @@ def _row(row: Row) -> dict[str, Any]:
         "compartment": row["compartment"],
         "test": TEST_TITLES.get(row["test"], row["test"]),
         "name": row["test"],
-        "subset": ", ".join(filter(None, [subset, row["adjusted_for"] and f"adjusted for {row['adjusted_for']}"])),
+        "subset": ", ".join(
+            filter(None, [subset, row["adjusted_for"] and f"adjusted for {row['adjusted_for']}"])
+        ),
         "n": row["n"],
         "left_out": row["left_out"],
         "effect": row["effect"],

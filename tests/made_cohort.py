@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,10 @@ def thumbnail(generator: np.random.Generator) -> bytes:
     return stream.getvalue()
 
 
-def write_cohort(folder: Path, n: int, seed: int = 1, rise: float = 1.6) -> tuple[Path, Path]:
-    """Results of ``n`` patients, a quarter of them responders whose CD8 rises by ``rise`` on the log2 scale.
+def write_cohort(
+    folder: Path, n: int, seed: int = 1, rise: float = 1.6, names: Sequence[str] = ()
+) -> tuple[Path, Path]:
+    """Results of ``n`` patients, or those named, whose CD8 rises by ``rise`` on the log2 scale in responders.
 
     Returns
     -------
@@ -57,7 +60,7 @@ def write_cohort(folder: Path, n: int, seed: int = 1, rise: float = 1.6) -> tupl
         The results, and ``outcomes.csv`` beside them.
     """
     generator = np.random.default_rng(seed)
-    names = [f"LMS-{index:03d}" for index in range(1, n + 1)]
+    names = names or [f"LMS-{index:03d}" for index in range(1, n + 1)]
     config = Config()
     pairs: list[PairRow] = []
     slides: list[dict[str, Any]] = []
@@ -150,7 +153,7 @@ def _slides(name: str, stain: str, index: int, missing: bool, small: bool) -> li
         weak = small and timepoint == "on_treatment"
         rows.append(
             {
-                "patient_id": name, "lesion_id": "L1", "slide_id": f"{name}_{timepoint}_{stain}",
+                "patient_id": name, "lesion_id": "L1", "slide_id": f"slide-{index}-{timepoint}-{stain}",
                 "timepoint": timepoint, "biopsy_day": day, "stain": stain, "specimen_type": "core",
                 "compartment": "evaluable", "mpp_um": 0.5, "mpp_source": "metadata", "tissue_area_mm2": 3.1,
                 "evaluable_area_mm2": 0.6 if weak else 2.9, "pen_pct": 0.0, "fold_pct": 1.2, "blur_pct": 0.4,
@@ -166,7 +169,7 @@ def _slides(name: str, stain: str, index: int, missing: bool, small: bool) -> li
     return rows
 
 
-def _outcomes(folder: Path, names: list[str], generator: np.random.Generator) -> Path:
+def _outcomes(folder: Path, names: Sequence[str], generator: np.random.Generator) -> Path:
     header = [
         "patient_id",
         "response",

@@ -19,6 +19,8 @@ BROWSERS = (
     "/Applications/Microsoft Edge.app/Contents/MacOS/Microsoft Edge",
 )  # fmt: skip
 LONGEST_S = 300
+SHEET_PX = "1277,1806"
+"""The sheet of the page's print style, 338 x 478 mm, at 96 px to the inch."""
 DRAWING_MS = 60_000
 """Time the page is given to draw; the browser's own clock, which runs ahead while nothing happens."""
 
@@ -46,7 +48,7 @@ def print_page(page: Path, target: Path) -> None:
             "--disable-sync",
             "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
             f"--user-data-dir={folder}/profile", f"--virtual-time-budget={DRAWING_MS}",
-            "--no-pdf-header-footer", f"--print-to-pdf={made}",
+            "--no-pdf-header-footer", f"--window-size={SHEET_PX}", f"--print-to-pdf={made}",
         ]  # fmt: skip
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             # Chromium has no sandbox for root, as in containers, and says so by not starting.

@@ -43,7 +43,7 @@ def _item(number: int, topic: str, known: str, missing: str) -> Item:
 
 
 def _items(run: Run) -> list[tuple[str, str, str]]:
-    return [*_introduction(run), *_design(run), *_results(run), *_discussion()]
+    return [*_introduction(run), *_design(run), *_results(run), *_discussion(run)]
 
 
 def _introduction(run: Run) -> list[tuple[str, str, str]]:
@@ -181,15 +181,9 @@ def _results(run: Run) -> list[tuple[str, str, str]]:
     ]
 
 
-def _discussion() -> list[tuple[str, str, str]]:
-    return [
-        (
-            "Interpretation and limitations",
-            "What these tests cannot say stands under Change beside outcome.",
-            AUTHORS,
-        ),
-        ("Implications", "", AUTHORS),
-    ]
+def _discussion(run: Run) -> list[tuple[str, str, str]]:
+    limits = "What these tests cannot say stands under Change beside outcome." if run.associated else ""
+    return [("Interpretation and limitations", limits, AUTHORS), ("Implications", "", AUTHORS)]
 
 
 def _follow_up(run: Run) -> str:

@@ -13,6 +13,7 @@ from tme.report.numbers import number_text
 
 MARGIN = 0.04
 ZERO_GAP = 0.09
+LONGEST_FACTOR = 13
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,10 @@ def ratio_axis(values: Sequence[float]) -> Axis:
 
 def factor_text(log2fc: int) -> str:
     """``×4``, ``÷4`` or ``1`` for a whole log2 fold change."""
-    return "1" if log2fc == 0 else f"{'×' if log2fc > 0 else '÷'}{2 ** abs(log2fc):,}"
+    if log2fc == 0:
+        return "1"
+    factor = f"{2 ** abs(log2fc):,}" if abs(log2fc) <= LONGEST_FACTOR else f"2^{abs(log2fc)}"
+    return f"{'×' if log2fc > 0 else '÷'}{factor}"
 
 
 def _log_ticks(low: float, high: float) -> list[float]:

@@ -61,8 +61,9 @@ def run_cohort(cohort: Cohort, config: Config, results: Path, key: str) -> None:
     _write_tables(slides, cohort, config, results)
     write_assets(results)
     write_index(results, [_outcome(row, results) for row in cohort.slides])
-    write_report(results, config)
+    # The report's methods name the versions.
     write_provenance(results, config)
+    write_report(results, config)
     files = {name: file_sha256(results / name) for name in (*TABLES, *PAGES)}
     write_json(results / MANIFEST, {"key": key, "files": files})
     log.info("wrote %s", ", ".join((*TABLES, *PAGES)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ const check = () => {
   const places = [...inner.querySelectorAll("[data-chart]")].filter((p) => p.offsetParent);
   say("charts", places.map((p) => [p.dataset.chart, p.dataset.drawn || "", inked(p)]));
   say("wide", inner.documentElement.scrollWidth);
+  const asked = frame.contentWindow.performance.getEntriesByType("resource").map((entry) => entry.name);
+  say("asked", asked.filter((name) => !name.startsWith("data:") && !name.startsWith("blob:")));
   say("images", inner.querySelectorAll('img:not([src^="data:"])').length);
   const table = inner.querySelector('table[data-table="slides"]');
   const first = () => table.tBodies[0].rows[0].cells[1].textContent;
@@ -69,10 +72,12 @@ frame.addEventListener("load", check);
 PAINT = """
 <!DOCTYPE html><body><iframe id="frame" src="%s" style="width:1280px;height:900px"></iframe>
 <script>
-frame.addEventListener("load", () => setTimeout(() => {
+const look = () => {
   const [paint] = frame.contentWindow.performance.getEntriesByType("paint");
-  document.body.setAttribute("data-paint", Math.round(paint ? paint.startTime : 1e9));
-}, 1500));
+  if (paint) console.log("painted after " + Math.round(paint.startTime) + " ms");
+  else setTimeout(look, 50);
+};
+frame.addEventListener("load", look);
 </script>
 """
 
@@ -91,6 +96,26 @@ def probe(page: Path, folder: Path, width: int) -> tuple[dict[str, Any], list[st
     document, console = browse(around, folder / f"profile-{width}", 1400, "--allow-file-access-from-files")
     said = re.findall(r'data-(\w+)="([^"]*)"', document.split("<iframe")[0])
     return {name: json.loads(html.unescape(value)) for name, value in said}, console
+
+
+def first_paint(page: Path, folder: Path) -> int:
+    """Milliseconds from asking for the page until something of it is seen."""
+    folder.mkdir()
+    around = folder / "around.html"
+    around.write_text(PAINT % page.as_uri(), encoding="utf-8")
+    words = [
+        find_chromium(), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
+        "--disable-background-networking", "--disable-dev-shm-usage", "--allow-file-access-from-files",
+        "--enable-logging=stderr", f"--user-data-dir={folder}/profile", "--remote-debugging-port=0",
+        around.as_uri(),
+    ]  # fmt: skip
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as browser:
+        assert browser.stderr is not None
+        try:
+            found = (re.search(r"painted after (\d+) ms", line) for line in browser.stderr)
+            return int(next(filter(None, found))[1])
+        finally:
+            browser.terminate()
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +137,7 @@ def test_charts_are_drawn_and_tables_work(results: Path, tmp_path: Path, width: 
     assert all(drawn and ink > 300 for _, drawn, ink in said["charts"]), said["charts"]
     assert said["wide"] <= width
     assert said["images"] == 0
+    assert said["asked"] == []
     assert said["sorted"][0] != said["sorted"][1]
     assert set(said["filtered"]) == {"CD31"}
     lines = said["csv"].split("\r\n")
@@ -134,14 +160,9 @@ def test_a_hundred_patients_are_small_quick_and_ask_nothing_of_the_network(tmp_p
     check_page(text)
     check_scripts(text)
     assert page.stat().st_size < MOST_BYTES
-    log = tmp_path / "net.json"
-    around = tmp_path / "paint.html"
-    around.write_text(PAINT % page.as_uri(), encoding="utf-8")
-    document, console = browse(
-        around, tmp_path / "profile", 1400, "--allow-file-access-from-files", f"--log-net-log={log}"
-    )
+    said, console = probe(page, tmp_path, 1280)
     assert console == []
-    (paint,) = re.findall(r'data-paint="(\d+)"', document)
-    assert int(paint) < MOST_MS
-    asked = set(re.findall(r'"url":"((?:https?|wss?|ftp)://[^"]*)"', log.read_text(encoding="utf-8")))
-    assert not asked
+    assert said["asked"] == []
+    assert all(drawn for _, drawn, _ in said["charts"])
+    # By the clock of the wall, so the best of a few tries: other work may have taken the processor.
+    assert min(first_paint(page, tmp_path / f"try-{number}") for number in range(3)) < MOST_MS

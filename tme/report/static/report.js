@@ -159,7 +159,7 @@
     });
     const without = bars.map((bar, x) => ({ ...bar, x })).filter((bar) => bar.value === null);
     const crosses = figure.scatter({
-      x: { field: "x" }, y: { field: "y" }, marker: "x", size: 8, line_color: css("quiet"), line_width: 1.6,
+      x: { field: "x" }, y: { field: "y" }, marker: "x", size: narrow ? 4 : 8, line_color: css("quiet"), line_width: 1.6,
       source: source({
         x: column(without, "x"), y: without.map(() => 0), label: column(without, "label"), text: column(without, "text"),
       }),

@@ -16,7 +16,7 @@ from PIL import Image
 from tme.change import PairRow, change_columns, patient_columns, patient_rows
 from tme.config import Config
 from tme.metrics import slide_columns
-from tme.store import write_bytes, write_text
+from tme.store import write_text
 from tme.tables import write_csv
 
 DENSITIES = {
@@ -76,8 +76,11 @@ def write_cohort(
     write_csv(results / "patient_metrics.csv", patient_columns(wide), wide)
     write_csv(results / "slide_metrics.csv", slide_columns(), slides)
     write_text(results / "provenance" / "config.yaml", yaml.safe_dump(config.model_dump(mode="json")))
-    for slide in slides:
-        write_bytes(results / "slides" / slide["slide_id"] / "thumbnail.jpg", thumbnail(generator))
+    pictures = [thumbnail(generator) for _ in range(8)]
+    for index, slide in enumerate(slides):
+        path = results / "slides" / slide["slide_id"] / "thumbnail.jpg"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(pictures[index % len(pictures)])
     return results, _outcomes(folder, names, generator)
 
 

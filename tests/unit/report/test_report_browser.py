@@ -14,6 +14,7 @@ import pytest
 from tests.made_cohort import write_cohort
 from tests.page_checks import browse, check_page, check_scripts, find_chromium
 from tme import cli
+from tme.report.printing import print_page
 
 HOSTILE = ("<script>alert(1)</script>", "=1+1", "很" * 64, '"><img src=x>', "$$x^2$$", "P06", "P07")
 MOST_BYTES = 8_000_000
@@ -166,3 +167,11 @@ def test_a_hundred_patients_are_small_quick_and_ask_nothing_of_the_network(tmp_p
     assert all(drawn for _, drawn, _ in said["charts"])
     # By the clock of the wall, so the best of a few tries: other work may have taken the processor.
     assert min(first_paint(page, tmp_path / f"try-{number}") for number in range(3)) < MOST_MS
+
+
+def test_a_page_is_printed_with_the_browser_found(tmp_path: Path) -> None:
+    find_chromium()
+    page = tmp_path / "page with a space.html"
+    page.write_text("<!DOCTYPE html><p>changes", encoding="utf-8")
+    print_page(page, tmp_path / "page.pdf")
+    assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF-")

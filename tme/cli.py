@@ -210,6 +210,25 @@ def export(
 
 
 @app.command()
+def report(
+    results: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    pdf: Annotated[
+        bool, typer.Option("--pdf", help="Also print it to PDF, with a browser found here.")
+    ] = False,
+    share: Annotated[
+        bool, typer.Option("--share", help="Write report/shared.html: pseudonyms for names, days for dates.")
+    ] = False,
+    figures: Annotated[
+        Path | None, typer.Option("--figures", help="Folder for each figure as SVG and PDF.")
+    ] = None,
+) -> None:
+    """Write the report anew; for colleagues without names, for print, or its figures for a paper."""
+    from tme.pipeline.report_job import ReportRequest, run_report
+
+    raise typer.Exit(run_report(ReportRequest(results, pdf, share, figures), typer.echo))
+
+
+@app.command()
 def explain(name: Annotated[str, typer.Argument(help="A metric, column or test, or 'config'.")]) -> None:
     """Definition, unit, formula, paper and caveats of a metric, column or test."""
     from tme.dictionary import explain as explain_metric

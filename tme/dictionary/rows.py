@@ -8,7 +8,7 @@ from tme.change.columns import PAIR_COLUMNS
 from tme.dictionary.objects import CELL_COLUMNS, VESSEL_COLUMNS
 from tme.metrics import slide_column_specs
 from tme.metrics.types import NEEDS_TEXT, ColumnSpec, key_column
-from tme.outcomes.columns import FLOW_COLUMNS, TEST_COLUMNS
+from tme.outcomes.columns import FLOW_COLUMNS, PATIENT_OUTCOME_COLUMNS, SURVIVAL_COLUMNS, TEST_COLUMNS
 
 FIELDS = ("file", "column", "unit", "kind", "definition", "formula", "source")
 WIDE = "<stain>__<compartment>__<metric>__"
@@ -51,6 +51,8 @@ def tables() -> dict[str, list[ColumnSpec]]:
         "patient_metrics.csv": list(PATIENT_COLUMNS),
         "cohort_tests.csv": list(TEST_COLUMNS),
         "cohort_flow.csv": list(FLOW_COLUMNS),
+        "cohort_survival.csv": list(SURVIVAL_COLUMNS),
+        "cohort_outcomes.csv": list(PATIENT_OUTCOME_COLUMNS),
         "cells.parquet": list(CELL_COLUMNS),
         "vessels.parquet": list(VESSEL_COLUMNS),
     }

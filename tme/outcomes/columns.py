@@ -1,4 +1,4 @@
-"""What the columns of ``cohort_tests.csv`` and ``cohort_flow.csv`` mean, and what each test asks."""
+"""What the columns of the tables of ``tme associate`` mean, and what each test asks."""
 
 from __future__ import annotations
 
@@ -61,6 +61,37 @@ FLOW_COLUMNS: tuple[ColumnSpec, ...] = (
     _number("n", "patients who pass"),
     _number("n_left_out", "patients of the step before who do not"),
     _number("left_out", "how many of those for which reason"),
+)
+
+
+SURVIVAL_COLUMNS: tuple[ColumnSpec, ...] = (
+    key_column("stain", "registered stain"),
+    key_column("compartment", "as in cohort_tests.csv"),
+    key_column("metric", "as in cohort_tests.csv"),
+    key_column("endpoint", "pfs or os"),
+    key_column("group", "all, or patients whose change was called increase, within_noise or decrease"),
+    _number("day", "day of an event or of a censored patient; the first row of a curve is day 0", unit="d",
+            formula="pfs_days or os_days minus the day of the on-treatment biopsy"),
+    _number("n_at_risk", "patients under observation until this day"),
+    _number("n_events", "of them with the event on this day"),
+    _number("n_censored", "of them last seen on this day without it"),
+    _number("survival", "share without the event after this day", "Kaplan–Meier estimate",
+            "Kaplan and Meier 1958, J Am Stat Assoc 53:457"),
+    _number("ci_low", "lower end of its 95 % interval; empty at 0 and 1", "Greenwood's, log(−log) scale"),
+    _number("ci_high", "upper end of its 95 % interval; empty at 0 and 1", "Greenwood's, log(−log) scale"),
+)  # fmt: skip
+
+PATIENT_OUTCOME_COLUMNS: tuple[ColumnSpec, ...] = (
+    key_column("patient_id", "patient of the results that outcomes.csv has too"),
+    _number("response", "best response, CR, PR, SD, PD or NE, as in outcomes.csv"),
+    _number("pct_change_sld", "best change of the sum of longest diameters", unit="%"),
+    _number(
+        "pfs_days", "days from the first dose to progression or death, or to the last day without", unit="d"
+    ),
+    _number("pfs_event", "whether progression or death was seen"),
+    _number("os_days", "days from the first dose to death, or to the last day known alive", unit="d"),
+    _number("os_event", "whether death was seen"),
+    _number("histology", "as in outcomes.csv"),
 )
 
 
@@ -170,3 +201,13 @@ def cohort_test_columns() -> list[str]:
 def flow_columns() -> list[str]:
     """Names of the columns of ``cohort_flow.csv``, in order."""
     return [column.name for column in FLOW_COLUMNS]
+
+
+def survival_columns() -> list[str]:
+    """Names of the columns of ``cohort_survival.csv``, in order."""
+    return [column.name for column in SURVIVAL_COLUMNS]
+
+
+def patient_outcome_columns() -> list[str]:
+    """Names of the columns of ``cohort_outcomes.csv``, in order."""
+    return [column.name for column in PATIENT_OUTCOME_COLUMNS]

@@ -155,11 +155,11 @@ class _Joining:
             return Subject(patient, None, NOT_JUDGED, entry_day=entry, outcome=outcome)
         used = [lesion for lesion in lesions if lesion["change_call"] not in ("", NOT_EVALUABLE)] or lesions
         pre, post = (_log2(row, key, used, side, metric.kind) for side in ("pre", "post"))
-        return Subject(patient, change, "", pre, post, entry, outcome)
+        return Subject(patient, change, "", pre, post, entry, outcome, _call(row, key))
 
     def judged(self, row: Row, key: Key) -> bool:
         """Whether the change of a called metric was called."""
-        return row.get(f"{'__'.join(key)}__change_call", "") not in ("", NOT_EVALUABLE)
+        return _call(row, key) not in ("", NOT_EVALUABLE)
 
     def sound(self, row: Row, key: Key) -> bool:
         """Whether the samples of a metric that is never called can be judged.
@@ -194,6 +194,10 @@ class _Joining:
             elif taken and first_dose:
                 days.append((date.fromisoformat(taken) - date.fromisoformat(first_dose)).days)
         return max(days, default=None)
+
+
+def _call(row: Row, key: Key) -> str:
+    return row.get(f"{'__'.join(key)}__change_call", "")
 
 
 def _log2(row: Row, key: Key, lesions: Iterable[Row], side: str, kind: str) -> float | None:

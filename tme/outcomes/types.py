@@ -120,6 +120,8 @@ class Subject:
         Day of the on-treatment biopsy from first dose.
     outcome : Outcome or None
         None where ``outcomes.csv`` has no such patient.
+    call : str
+        What was called of the change; empty for a metric that is never called.
     """
 
     patient_id: str
@@ -129,6 +131,7 @@ class Subject:
     log2_post: float | None = None
     entry_day: int | None = None
     outcome: Outcome | None = None
+    call: str = ""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,11 @@ def asset_names() -> tuple[str, ...]:
     return tuple(name for name, _ in _assets())
 
 
+def library_scripts() -> tuple[str, ...]:
+    """Text of the scripts a page that must be one file carries to draw charts, in the order they run."""
+    return tuple(content.decode("utf-8") for _, content in _assets()[: len(BOKEH_SCRIPTS)])
+
+
 def write_assets(results: Path) -> None:
     """Copy the shared scripts into ``results/assets``; what is there already is left alone."""
     for name, content in _assets():

@@ -1,28 +1,35 @@
-"""`tme associate`: a finished run and ``outcomes.csv`` -> ``cohort_tests.csv`` and ``cohort_flow.csv``."""
+"""`tme associate`: a finished run and ``outcomes.csv`` -> ``cohort_tests.csv`` and the tables beside it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tme import __version__
 from tme.change import check_names
 from tme.config import Config, load_config, settings_hash
-from tme.errors import ConfigError
 from tme.outcomes.associate import DECLARED, OutcomeRow, associate
-from tme.outcomes.columns import cohort_test_columns, flow_columns
+from tme.outcomes.columns import (
+    cohort_test_columns,
+    flow_columns,
+    patient_outcome_columns,
+    survival_columns,
+)
 from tme.outcomes.covariates import check_covariates
 from tme.outcomes.flow import flow_rows
 from tme.outcomes.join import Tables, missing_days, variables
-from tme.outcomes.sheet import OutcomeSheet, read_outcomes
+from tme.outcomes.kaplan_meier import survival_rows
+from tme.outcomes.sheet import HISTOLOGY, OutcomeSheet, read_outcomes
+from tme.pipeline.finished import finished_config
 from tme.pipeline.inputs import load_run_cohort
+from tme.pipeline.report_job import rewrite_report
+from tme.report.artefacts import FLOW, OUTCOMES, READ, SURVIVAL, TESTS
 from tme.safety import file_sha256
 from tme.store import run_lock, write_json
 from tme.tables import read_csv, write_csv
 
-TESTS, FLOW = "cohort_tests.csv", "cohort_flow.csv"
-READ = ("patient_metrics.csv", "pairs.csv", "slide_metrics.csv")
 Say = Callable[[str], None]
 
 
@@ -37,7 +44,7 @@ class AssociateRequest:
 
 
 def run_associate(request: AssociateRequest, say: Say) -> int:
-    """Test every metric against the outcome and write both tables into the results.
+    """Test every metric against the outcome; write the tables into the results and the report anew.
 
     Returns
     -------
@@ -67,29 +74,21 @@ def run_associate(request: AssociateRequest, say: Say) -> int:
         flow = flow_rows(tables.names(), sheet, found)
         write_csv(results / TESTS, cohort_test_columns(), [row.row() for row in rows])
         write_csv(results / FLOW, flow_columns(), flow)
+        write_csv(results / SURVIVAL, survival_columns(), survival_rows(found))
+        write_csv(results / OUTCOMES, patient_outcome_columns(), _outcomes(sheet, tables))
         _write_provenance(request, config)
+        page = rewrite_report(results, finished_config(results))
     why = missing_days(found)
     if why:
         say(f"caution: {request.outcomes.name} · survival is not tested · {why} · give one of them")
     _tell(rows, sheet, tables, say)
-    say(f"look at {results / TESTS}; who is in which test: {results / FLOW}")
+    say(f"look at {page} and {results / TESTS}; who is in which test: {results / FLOW}")
     return 0
 
 
 def _settings(results: Path, config_file: Path | None) -> Config:
     """Settings of the run; of a file named on the command line, only what concerns outcomes counts."""
-    kept = results / "provenance" / "config.yaml"
-    lacking = [
-        path for path in (results / name for name in (*READ, kept.relative_to(results))) if not path.is_file()
-    ]
-    if lacking:
-        raise ConfigError(
-            "this is not a folder of finished results",
-            where=str(results),
-            why=f"it has no {lacking[0].relative_to(results)}",
-            fix="name the folder that `tme run … -o` wrote, or run it to its end",
-        )
-    config = load_config(kept, with_files=False)
+    config = finished_config(results)
     if config_file is None:
         return config
     return config.model_copy(update={"outcomes": load_config(config_file, with_files=False).outcomes})
@@ -102,6 +101,24 @@ def _tables(results: Path, sheet: Path | None, config: Config) -> Tables:
         dates = {row.slide_id: row.biopsy_date for row in cohort.slides}
     patients, pairs, slides = (read_csv(results / name) for name in READ)
     return Tables(patients, pairs, slides, dates)
+
+
+def _outcomes(sheet: OutcomeSheet, tables: Tables) -> list[dict[str, Any]]:
+    """Outcomes of patients of the results, without dates and further columns."""
+    return [
+        {
+            "patient_id": found.patient_id,
+            "response": found.response,
+            "pct_change_sld": found.pct_change_sld,
+            "pfs_days": found.pfs_days,
+            "pfs_event": found.pfs_event,
+            "os_days": found.os_days,
+            "os_event": found.os_event,
+            "histology": found.extra.get(HISTOLOGY, ""),
+        }
+        for found in map(sheet.of, tables.names())
+        if found is not None
+    ]
 
 
 def _write_provenance(request: AssociateRequest, config: Config) -> None:

@@ -72,9 +72,10 @@ def run_cohort(cohort: Cohort, config: Config, results: Path, key: str) -> None:
     _write_tables(slides, cohort, config, results)
     write_assets(results)
     write_index(results, [_outcome(row, results) for row in cohort.slides])
-    write_report(results, config)
     write_batches(results)
+    # The report's methods name the versions.
     write_provenance(results, config)
+    write_report(results, config)
     files = {name: file_sha256(results / name) for name in (*TABLES, *PAGES)}
     keys = [slide.measurements.keys if slide.measurements else slide.keys for slide in slides]
     write_crate(results, files, keys, SEGMENTERS.get(config.cells.engine).licence)

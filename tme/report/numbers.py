@@ -58,3 +58,22 @@ def fold_text(log2fc: float | None) -> str:
 def percent_text(part: int, whole: int) -> str:
     """``part`` of ``whole`` in whole percent; missing where there is nothing to divide by."""
     return f"{100 * part / whole:.0f} %" if whole else MISSING
+
+
+def plain_number(value: float | None) -> str:
+    """Two significant digits below 10, with U+2212 for minus: effects and their intervals."""
+    if value is None:
+        return MISSING
+    if value and not 1e-3 <= abs(value) < 1e4:
+        mantissa, exponent = f"{value:.1e}".split("e")
+        return f"{mantissa}e{int(exponent)}".replace("-", "\u2212")
+    digits = 2 if abs(value) < 10 else 0
+    text = f"{value:.{digits}f}" if abs(value) >= 0.095 or value == 0 else f"{value:.2g}"
+    return text.replace("-", "\u2212")
+
+
+def p_text(p: float | None) -> str:
+    """``0.012``; below one in a thousand only that."""
+    if p is None:
+        return MISSING
+    return "<0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"

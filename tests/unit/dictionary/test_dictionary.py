@@ -11,7 +11,13 @@ from tme.dictionary import dictionary_columns, dictionary_rows, explain
 from tme.errors import ConfigError
 from tme.metrics import slide_columns
 from tme.metrics.types import CHANGE_KINDS, ColumnSpec
-from tme.outcomes.columns import TESTS, cohort_test_columns, flow_columns
+from tme.outcomes.columns import (
+    TESTS,
+    cohort_test_columns,
+    flow_columns,
+    patient_outcome_columns,
+    survival_columns,
+)
 from tme.tables import csv_document
 from tme.vessels.types import VESSEL_SCHEMA
 
@@ -27,6 +33,8 @@ def columns_of(file: str) -> list[str]:
         ("pairs.csv", change_columns()),
         ("cohort_tests.csv", cohort_test_columns()),
         ("cohort_flow.csv", flow_columns()),
+        ("cohort_survival.csv", survival_columns()),
+        ("cohort_outcomes.csv", patient_outcome_columns()),
         ("cells.parquet", CELL_SCHEMA.names),
         ("vessels.parquet", VESSEL_SCHEMA.names),
     ],

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.made_objects import cell_table, plain_slide, tissue_mask, vessel_table
-from tests.page_checks import check_page, page_text
+from tests.page_checks import browse, check_page, page_text
 from tme.config import OverlaySettings
 from tme.overlay import write_assets, write_overlay
 from tme.stains.types import StainProfile
@@ -194,33 +192,8 @@ window.addEventListener("load", () => setTimeout(() => {
 """
 
 
-@pytest.fixture(scope="module")
-def chromium() -> str:
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None:
-        pytest.skip("no Chromium is installed")
-    return found
-
-
-def browse(chromium: str, page: Path, profile: Path) -> tuple[str, list[str]]:
-    """The page after its scripts have run, and what it wrote to the console."""
-    done = subprocess.run(
-        [
-            chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync",
-            "--disable-dev-shm-usage", f"--user-data-dir={profile}", "--window-size=1280,900",
-            "--virtual-time-budget=8000", "--enable-logging=stderr", "--dump-dom", page.as_uri(),
-        ],
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    return done.stdout, [line for line in console if "setting log level" not in line]
-
-
 @pytest.mark.parametrize("profile", [PROFILE, FROZEN, NO_GROUND])
-def test_the_page_works_from_a_folder_in_a_browser(
-    chromium: str, tmp_path: Path, profile: StainProfile
-) -> None:
+def test_the_page_works_from_a_folder_in_a_browser(tmp_path: Path, profile: StainProfile) -> None:
     results = tmp_path / "results"
     made = make(results, profile=profile)
     write_assets(results)
@@ -228,7 +201,7 @@ def test_the_page_works_from_a_folder_in_a_browser(
     (made / "probe.js").write_text(PROBE)
     probed = page.read_text().replace("</body>", '<script src="probe.js"></script></body>')
     page.write_text(probed)
-    document, console = browse(chromium, page, tmp_path / "profile")
+    document, console = browse(page, tmp_path / "profile")
     assert console == []
     assert 'id="waiting"' not in document
     said = {
@@ -244,8 +217,8 @@ def test_the_page_works_from_a_folder_in_a_browser(
     assert said["loaded"] == "1,2"
 
 
-def test_the_page_says_so_when_the_shared_scripts_are_missing(chromium: str, tmp_path: Path) -> None:
-    document, _ = browse(chromium, make(tmp_path / "results") / "index.html", tmp_path / "profile")
+def test_the_page_says_so_when_the_shared_scripts_are_missing(tmp_path: Path) -> None:
+    document, _ = browse(make(tmp_path / "results") / "index.html", tmp_path / "profile")
     assert 'id="waiting"' in document
     assert "keep the results folder together" in document
 

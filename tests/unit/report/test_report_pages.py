@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.page_checks import check_page, element_tree, page_text
+from tests.page_checks import check_page, check_scripts, element_tree, page_data, page_text
 from tme.config import Config
 from tme.errors import ArtefactError
 from tme.report import write_index, write_report
-from tme.report.numbers import fold_text, interval_text, number_text, percent_text, signed_text, value_of
-from tme.report.slope import BOTTOM, LABEL_GAP, TOP, Line, slope_plot
+from tme.report.numbers import (
+    fold_text,
+    interval_text,
+    number_text,
+    p_text,
+    percent_text,
+    plain_number,
+    signed_text,
+    value_of,
+)
+from tme.report.slope import LABEL_GAP, Line, slope_plot
 from tme.tables import write_csv
 
 SLIDE_COLUMNS = (
@@ -166,12 +176,16 @@ class TestReport:
             assert expected in text
         assert "÷ 2.8" in text
         assert "\u22121.50" in text
-        assert "Increase1" in text.replace("\n", "").replace(" ", "")
-        assert "with a value at both time points375 %" in text.replace("\n", "").replace("        ", "")
-        assert page.count("<circle") == 6
-        assert page.count('stroke-dasharray="4 4"') == 0
+        assert "Of 4 patients: 1 increase, 1 decrease, 1 within noise, 1 not evaluable." in text
+        assert re.search(r"with a value at both time points\s*3\s", text)
+        charts = page_data(page)["metrics"]["CD8.til_density_per_mm2"]
+        assert len(charts["slope"]["strokes"]) == 3
+        bars = [(bar["label"], bar["value"], bar["call"]) for bar in charts["waterfall"]["bars"]]
+        assert bars[-2:] == [("P02", -1.5, "decrease"), ("P04", None, "not_evaluable")]
+        assert charts["waterfall"]["rc"] == 1.0
+        assert not charts["waterfall"]["by_response"]
 
-    def test_a_pair_with_two_thresholds_has_a_row_with_its_result_at_both(self, tmp_path: Path) -> None:
+    def test_a_pair_with_two_thresholds_says_its_result_at_both(self, tmp_path: Path) -> None:
         again = "at 0.21 OD for all: log2fc +0.42 [+0.10, +0.80], within_noise (90 cells before, 120 after)"
         other = "at 0.27 OD for all: log2fc +1.90 [+1.20, +2.50], increase (30 cells before, 110 after)"
         depends = "the call depends on the threshold: increase at each slide's own, within_noise at 0.21 OD"
@@ -182,10 +196,11 @@ class TestReport:
         ]
         page = report_page(tmp_path, [slide("a"), slide("b", "P02")], pairs)
         check_page(page)
-        assert page.count('<tr class="again">') == 1
-        row = page_text(page.split('<tr class="again">')[1].split("</tr>")[0])
-        assert row.index("depends on the threshold") < row.index(again) < row.index(other)
-        assert f'<td class="note">{differ}</td>' in page
+        cell = page.split(f'<td class="note">{differ}')[1].split("</td>")[0]
+        assert cell.count("<b>") == 1
+        assert cell.count("<small>") == 2
+        text = page_text(cell)
+        assert text.index("depends on the threshold") < text.index(again) < text.index(other)
         assert "caution on s2; &lt;b&gt;</td>" in page
 
     def test_a_share_has_a_difference_and_no_call(self, tmp_path: Path) -> None:
@@ -201,15 +216,37 @@ class TestReport:
             change={"primary_metrics": ["CD8.positive_pct"]},
         )
         check_page(page)
-        section = page_text(page).split("positive_pct on CD8")[1].split("What was read")[0]
+        section = page_text(page).split("CD8 positive cells")[2].split("Slides and quality")[0]
         assert "−4.5−9.25 to +0.250" in section
         assert "no change is called" in section
         assert "not evaluable" not in section.lower()
-        assert "stroke-dasharray=" not in page
+        charts = page_data(page)["metrics"]["CD8.positive_pct"]
+        assert charts["slope"]["axis"]["log"] is False
+        assert charts["waterfall"]["bars"][0]["value"] == -4.5
 
-    def test_a_pair_that_is_not_evaluable_is_drawn_dashed(self, tmp_path: Path) -> None:
-        page = report_page(tmp_path, [slide("a")], [change("P01", "not_evaluable")])
-        assert page.count('stroke-dasharray="4 4"') == 1
+    def test_a_pair_that_is_not_evaluable_is_no_bar(self, tmp_path: Path) -> None:
+        page = report_page(
+            tmp_path, [slide("a")], [change("P01", "not_evaluable"), change("P02", "increase")]
+        )
+        charts = page_data(page)["metrics"]["CD8.til_density_per_mm2"]
+        calls = {stroke["label"]: stroke["call"] for stroke in charts["slope"]["strokes"]}
+        assert calls == {"P01": "not_evaluable", "P02": "increase"}
+        assert [bar["value"] for bar in charts["waterfall"]["bars"]] == [2.68, None]
+
+    def test_a_share_of_samples_that_cannot_be_judged_is_no_bar(self, tmp_path: Path) -> None:
+        share = {"metric": "positive_pct", "kind": "bounded", "delta_abs": 5.0, "log2fc": None}
+        pairs = [change("P01", "not_evaluable"), change("P01", "", **share), change("P02", "", **share)]
+        page = report_page(tmp_path, [slide("a")], pairs)
+        bars = page_data(page)["metrics"]["CD8.positive_pct"]["waterfall"]["bars"]
+        assert [(bar["label"], bar["value"]) for bar in bars] == [("P02", 5.0), ("P01", None)]
+
+    def test_lesions_are_named_only_where_a_patient_has_several(self, tmp_path: Path) -> None:
+        pairs = [change("P01", "increase", lesion_id=lesion) for lesion in ("liver", "lung")]
+        pairs.append(change("P02", "increase", lesion_id="lung"))
+        page = report_page(tmp_path, [slide("a")], pairs)
+        strokes = page_data(page)["metrics"]["CD8.til_density_per_mm2"]["slope"]["strokes"]
+        assert {stroke["label"] for stroke in strokes} == {"P01 liver", "P01 lung", "P02"}
+        assert "Of 3 lesions" in page_text(page)
 
     def test_tumour_rows_come_before_evaluable_ones_unless_configured(self, tmp_path: Path) -> None:
         pairs = [change("P01", "increase"), change("P01", "decrease", compartment="tumour")]
@@ -217,12 +254,12 @@ class TestReport:
         forced = page_text(
             report_page(tmp_path, [slide("a")], pairs, change={"primary_compartment": "evaluable"})
         )
-        assert ("tumour" in auto, "tumour" in forced) == (True, False)
+        assert ("P01tumour" in auto, "P01tumour" in forced) == (True, False)
 
     def test_a_tumour_annotated_on_one_side_only_is_no_primary_row(self, tmp_path: Path) -> None:
         one_side = change("P01", "not_evaluable", compartment="tumour", area_pre_mm2=None)
         text = page_text(report_page(tmp_path, [slide("a")], [change("P01", "increase"), one_side]))
-        assert "tumour" not in text
+        assert "P01tumour" not in text
 
     def test_only_the_primary_pair_of_time_points_is_shown(self, tmp_path: Path) -> None:
         other = change("P09", "increase", timepoint_post="progression")
@@ -241,7 +278,9 @@ class TestReport:
     def test_it_is_one_file(self, tmp_path: Path) -> None:
         page = report_page(tmp_path, [slide("a")], [change("P01", "increase")])
         tags = {tag for tag, _ in element_tree(page)}
-        assert not tags & {"script", "link", "img", "iframe"}
+        assert not tags & {"link", "iframe", "object"}
+        assert "src=" not in re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
+        check_scripts(page)
         assert [path.name for path in (tmp_path / "report").iterdir()] == ["index.html"]
         again = report_page(tmp_path, [slide("a")], [change("P01", "increase")])
         assert page == again
@@ -252,30 +291,41 @@ class TestSlope:
         made = slope_plot([Line("a", 10, 100, "increase"), Line("b", 0, 50, "increase")])
         assert made is not None
         by_label = {stroke.label: stroke for stroke in made.strokes}
-        assert by_label["a"].y_post < by_label["b"].y_post < by_label["a"].y_pre < by_label["b"].y_pre
-        assert by_label["b"].y_pre == BOTTOM == made.zero_y
+        assert by_label["a"].post > by_label["b"].post > by_label["a"].pre > by_label["b"].pre
+        assert by_label["b"].pre == made.axis.zero
+        assert made.axis.ticks[0] == (made.axis.zero, "0")
 
     def test_nothing_gives_no_plot_and_only_zeros_one_with_an_axis(self) -> None:
         assert slope_plot([]) is None
         made = slope_plot([Line("a", 0, 0, "within_noise")])
         assert made is not None
-        assert made.ticks
+        assert made.axis.ticks
+
+    def test_names_are_left_out_where_there_is_no_room(self) -> None:
+        made = slope_plot([Line(f"P{i}", i + 1, i + 2, "increase") for i in range(25)])
+        assert made is not None
+        assert not made.labelled
 
     @given(
         st.lists(
             st.tuples(st.floats(0, 1e5), st.floats(0, 1e5), st.sampled_from(["increase", "within_noise"])),
             min_size=1,
             max_size=20,
-        )
+        ),
+        st.booleans(),
     )
-    def test_all_lies_inside_and_labels_never_touch(self, values: list[tuple[float, float, str]]) -> None:
+    def test_all_lies_inside_and_labels_never_touch(
+        self, values: list[tuple[float, float, str]], log: bool
+    ) -> None:
         values = [(a if a > 1e-3 else 0.0, b if b > 1e-3 else 0.0, call) for a, b, call in values]
-        made = slope_plot([Line(f"P{i}", a, b, call) for i, (a, b, call) in enumerate(values)])
+        made = slope_plot([Line(f"P{i}", a, b, call) for i, (a, b, call) in enumerate(values)], log)
         assert made is not None
-        places = [y for stroke in made.strokes for y in (stroke.y_pre, stroke.y_post)]
-        assert all(TOP - 1e-6 <= y <= BOTTOM for y in places)
-        labels = sorted(stroke.y_label for stroke in made.strokes)
-        assert all(b - a >= LABEL_GAP - 0.11 for a, b in pairwise(labels))
+        low, high = made.axis.low, made.axis.high
+        places = [place for stroke in made.strokes for place in (stroke.pre, stroke.post)]
+        assert all(low <= place <= high for place in [*places, *(place for place, _ in made.axis.ticks)])
+        labels = sorted(stroke.label_at for stroke in made.strokes)
+        assert all(b - a >= LABEL_GAP * (high - low) * (1 - 1e-9) for a, b in pairwise(labels))
+        assert all(low - 1e-9 * abs(low) <= place <= high * (1 + 1e-9) for place in labels)
 
 
 class TestNumbers:
@@ -288,6 +338,19 @@ class TestNumbers:
     )  # fmt: skip
     def test_number_text(self, value: float | None, text: str) -> None:
         assert number_text(value) == text
+
+    @pytest.mark.parametrize(
+        ("value", "text"),
+        [
+            (None, "–"), (0.0, "0.00"), (1.234, "1.23"), (-0.5, "\u22120.50"), (33.3, "33"),
+            (0.0123, "0.012"), (72000.0, "7.2e4"), (1e-9, "1.0e\u22129"),
+        ],
+    )  # fmt: skip
+    def test_plain_number(self, value: float | None, text: str) -> None:
+        assert plain_number(value) == text
+
+    def test_p(self) -> None:
+        assert [p_text(p) for p in (None, 0.0004, 0.0123, 0.2)] == ["–", "<0.001", "0.012", "0.20"]
 
     def test_the_rest(self) -> None:
         assert value_of("") is None

@@ -1,0 +1,143 @@
+"""`tme report` from the command line, and what the page says of tiny and odd cohorts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.made_cohort import write_cohort
+from tests.made_results import MadePatient, write_results
+from tests.page_checks import check_page, check_scripts, page_data, page_text
+from tests.unit.report.test_report_browser import call
+from tme.config import Config
+from tme.report import printing
+from tme.report.artefacts import read_run
+from tme.report.methods import methods_text
+from tme.report.remark import remark
+from tme.safety import file_sha256
+from tme.store import read_json, write_json
+
+HEADER = "patient_id,response,pct_change_sld,pfs_days,pfs_event,os_days,os_event\n"
+
+
+def report_text(results: Path) -> str:
+    return (results / "report" / "index.html").read_text(encoding="utf-8")
+
+
+class TestCommand:
+    def test_report_shared_and_figures(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        results, outcomes = write_cohort(tmp_path, 4)
+        assert call("associate", str(results), str(outcomes)) == 0
+        shared = results / "report" / "shared.html"
+        assert call("report", str(results), "--share") == 0
+        first = shared.read_bytes()
+        assert call("report", str(results), "--share") == 0
+        assert shared.read_bytes() == first
+        assert b"LMS-0" not in first
+        assert "Change beside outcome" in page_text(first.decode())
+        assert (results / "provenance" / "pseudonyms.json").stat().st_mode & 0o077 == 0
+        assert "it holds no names" in capsys.readouterr().out
+
+    def test_the_manifest_knows_the_new_page(self, tmp_path: Path) -> None:
+        results, outcomes = write_cohort(tmp_path, 3)
+        write_json(
+            results / "manifest.json", {"key": "k", "files": {"report/index.html": "old", "pairs.csv": "p"}}
+        )
+        assert call("associate", str(results), str(outcomes)) == 0
+        files = read_json(results / "manifest.json")["files"]
+        assert files == {
+            "report/index.html": file_sha256(results / "report" / "index.html"),
+            "pairs.csv": "p",
+        }
+
+    def test_a_folder_without_results_is_refused(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert call("report", str(tmp_path)) == 2
+        assert "this is not a folder of finished results" in capsys.readouterr().err
+
+    def test_without_a_browser_pdf_says_what_to_do(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        results, _ = write_cohort(tmp_path, 2)
+        monkeypatch.setattr(printing, "BROWSERS", ("no-such-browser",))
+        assert call("report", str(results), "--pdf") == 2
+        assert "--figures needs no browser" in capsys.readouterr().err
+        assert (results / "report" / "index.html").is_file()
+
+    def test_a_damaged_key_is_not_replaced(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        results, _ = write_cohort(tmp_path, 2)
+        write_json(results / "provenance" / "pseudonyms.json", {"key": "not hexadecimal"})
+        assert call("report", str(results), "--share") != 0
+        assert "patients get new pseudonyms" in capsys.readouterr().err
+
+
+class TestCohorts:
+    @pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
+    def test_tiny_ones_have_a_page(self, tmp_path: Path, n: int) -> None:
+        results = write_results(tmp_path / "r", [MadePatient(f"P{i}", 100, 300) for i in range(n)])
+        outcomes = tmp_path / "outcomes.csv"
+        outcomes.write_text(
+            HEADER + "".join(f"P{i},PR,-40,{90 + i},true,{190 + i},false\n" for i in range(n))
+        )
+        assert call("associate", str(results), str(outcomes)) == 0
+        page = report_text(results)
+        check_page(page)
+        check_scripts(page)
+        text = page_text(page)
+        assert f"Best response: {n} PR." in text
+        assert "Change, responders against others: no estimate. No non-responder to compare with." in text
+
+    def test_without_partners_or_biopsy_days_there_are_reasons(self, tmp_path: Path) -> None:
+        patients = [
+            MadePatient("P0", 100, None),
+            MadePatient("P1", None, 50),
+            MadePatient("P2", 9, 9, day=None),
+        ]
+        results = write_results(tmp_path / "r", patients)
+        outcomes = tmp_path / "outcomes.csv"
+        outcomes.write_text(HEADER + "P0,PR,-40,90,true,190,false\nP2,SD,0,90,true,190,false\n")
+        assert call("associate", str(results), str(outcomes)) == 0
+        text = page_text(report_text(results))
+        assert "No curve: no patient has a change" in text
+        assert "− 2 no pair" in text
+        bars = page_data(report_text(results))["metrics"]["CD8.til_density_per_mm2"]["waterfall"]["bars"]
+        assert [bar["value"] is None for bar in bars] == [False, True, True]
+
+    def test_tables_changed_after_associate_hide_its_tests(self, tmp_path: Path) -> None:
+        results, outcomes = write_cohort(tmp_path, 3)
+        assert call("associate", str(results), str(outcomes)) == 0
+        assert "Change beside outcome" in page_text(report_text(results))
+        with (results / "pairs.csv").open("a", encoding="utf-8", newline="") as stream:
+            stream.write((results / "pairs.csv").read_text(encoding="utf-8").splitlines()[-1] + "\r\n")
+        assert call("report", str(results)) == 0
+        text = page_text(report_text(results))
+        assert "The outcome tables are older than these results" in text
+        assert "Change beside outcome" not in text
+
+
+class TestWords:
+    def test_methods_come_from_the_settings(self, tmp_path: Path) -> None:
+        results, outcomes = write_cohort(tmp_path, 4)
+        config = Config.model_validate(
+            {"metrics": {"min_area_mm2": 0.7}, "change": {"rc_log2": {"mvd_per_mm2": 0.8}}}
+        )
+        text = dict(methods_text(read_run(results, config)))
+        assert "at least 0.7 mm²" in text["Measurements"]
+        assert "0.8 for mvd_per_mm2" in text["Change"]
+        assert "Outcomes" not in text
+        assert call("associate", str(results), str(outcomes)) == 0
+        assert "Benjamini" in dict(methods_text(read_run(results, Config())))["Outcomes"]
+
+    def test_remark_fills_with_the_run_and_names_its_gaps(self, tmp_path: Path) -> None:
+        results, outcomes = write_cohort(tmp_path, 24)
+        before = remark(read_run(results, Config()))
+        assert [item.number for item in before] == list(range(1, 21))
+        assert call("associate", str(results), str(outcomes)) == 0
+        after = remark(read_run(results, Config()))
+        filled = [sum(item.state == "filled" for item in items) for items in (before, after)]
+        assert filled[0] < filled[1]
+        assert all(item.missing for item in after if item.state != "filled")
+        assert after[2].state == "gap"
+        assert "events of progression" in after[11].known

@@ -126,6 +126,7 @@ def main() -> None:
         fp32=table(scores["fp32"]),
         int8=table(scores["int8"]),
         steps=recipe["steps"],
+        rate=recipe["rate"],
         seed=recipe["seed"],
         batch=recipe["batch"],
         side=recipe["side"],

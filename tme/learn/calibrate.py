@@ -13,7 +13,6 @@ from scipy.optimize import minimize
 from tme.cells.instances import Decoding
 from tme.learn.score import Answered, Matched, detection, match
 
-NUCLEUS = (0.4, 0.5)
 CENTRE = (0.15, 0.2, 0.25, 0.3, 0.35)
 APART_PX = (2, 3, 4)
 SMOOTH_PX = (0.7, 1.0)
@@ -66,13 +65,13 @@ def fit_platt(logit: Values, truth: Values, weight: Values) -> tuple[float, floa
 def search_decoding(
     answered: Sequence[Answered], start: Decoding, worth: Callable[[Sequence[Matched]], float]
 ) -> Decoding:
-    """The rule worth most on these fields: thresholds together, then spacing and smoothing, then size."""
-    first = [replace(start, nucleus=n, centre=c) for n, c in product(NUCLEUS, CENTRE)]
+    """The rule worth most on these fields: peaks, then size; ``start`` says what a nucleus pixel is."""
+    first = [
+        replace(start, centre=c, smooth_px=s, apart_px=a) for c, s, a in product(CENTRE, SMOOTH_PX, APART_PX)
+    ]
     best = max(first, key=lambda rule: worth([match(one, rule) for one in answered]))
-    second = [replace(best, apart_px=a, smooth_px=s) for a, s in product(APART_PX, SMOOTH_PX)]
-    best = max(second, key=lambda rule: worth([match(one, rule) for one in answered]))
-    third = [replace(best, least_um2=least) for least in LEAST_UM2]
-    return max(third, key=lambda rule: worth([match(one, rule) for one in answered]))
+    second = [replace(best, least_um2=least) for least in LEAST_UM2]
+    return max(second, key=lambda rule: worth([match(one, rule) for one in answered]))
 
 
 def mean_over_sets(matched: Sequence[Matched]) -> float:

@@ -109,7 +109,7 @@ def test_an_edited_a_missing_and_an_unpinned_file_stop_before_anything(tmp_path:
     path = frozen_at(tmp_path / "c.json", 0.12)
     pinned = json.loads(path.read_text())["sha256"]
     assert configured(tmp_path, more=f", calibration_sha256: {pinned}").stain.calibration_sha256 == pinned
-    with pytest.raises(ConfigError, match="not the one pinned"):
+    with pytest.raises(ConfigError, match="not the file that was pinned"):
         configured(tmp_path, more=f", calibration_sha256: {'f' * 64}")
     with pytest.raises(ConfigError, match="leave one empty"):
         configured(tmp_path, more=", dab_threshold_od: 0.2")

@@ -117,7 +117,7 @@ def test_an_edited_file_is_refused(results: Path, tmp_path: Path) -> None:
     frozen = json.loads(text)
     frozen["rc_log2"][NAME] = 0.01
     (tmp_path / "rc.json").write_text(json.dumps(frozen), encoding="utf-8")
-    with pytest.raises(ConfigError, match="edited or damaged"):
+    with pytest.raises(ConfigError, match="changed after it was written"):
         load_config(config_of(tmp_path, repeatability="rc.json"))
 
 

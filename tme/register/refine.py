@@ -101,7 +101,8 @@ def _fitted(guess: Registration, patches: list[Patch]) -> Registration:
             max_trials=TRIALS,
             rng=SEED,
         )
-    if model is None:
+    # No model, or one scikit-image says could not be estimated, which is false.
+    if not model:
         return guess
     right_um, down_um = (float(value) for value in model.translation)
     return Registration(float(np.degrees(model.rotation)), right_um, down_um)

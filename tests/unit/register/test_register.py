@@ -23,6 +23,7 @@ from tme.register import (
     save_map,
     write_picture,
 )
+from tme.register.refine import _fitted
 from tme.register.register import MAX_ERROR_UM
 from tme.stains import STAINS
 from tme.stains.deconvolve import reference_profile
@@ -157,3 +158,10 @@ def test_the_picture_shows_both_sections(tmp_path: Path) -> None:
     fixed, moving, lies = laid(1, 25)
     write_picture(tmp_path / "picture.jpg", fixed, moving, replace(lies, reason="not checked"))
     assert (tmp_path / "picture.jpg").read_bytes()[:2] == b"\xff\xd8"
+
+
+def test_patches_that_fix_no_motion_leave_the_guess() -> None:
+    # All found at one and the same place: any angle fits them as well as any other.
+    same = [Patch(100.0 * k, 0.0, -100.0 * k, 0.0, 0.9) for k in range(4)]
+    assert _fitted(STILL, same) == STILL
+    assert _fitted(STILL, [Patch(0.0, 0.0, 0.0, 0.0, 0.9)] * 4) == STILL

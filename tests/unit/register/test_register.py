@@ -161,7 +161,10 @@ def test_the_picture_shows_both_sections(tmp_path: Path) -> None:
 
 
 def test_patches_that_fix_no_motion_leave_the_guess() -> None:
-    # All found at one and the same place: any angle fits them as well as any other.
-    same = [Patch(100.0 * k, 0.0, -100.0 * k, 0.0, 0.9) for k in range(4)]
-    assert _fitted(STILL, same) == STILL
-    assert _fitted(STILL, [Patch(0.0, 0.0, 0.0, 0.0, 0.9)] * 4) == STILL
+    here = [(400, 200), (200, 200), (200, 0), (400, 0), (200, 0)]
+    there = [(-239, 515), (491, 847), (-177, 845), (256, 787), (-16, -368)]
+    scattered = [
+        Patch(float(x), float(y), float(to_x - x), float(to_y - y), 0.9)
+        for (x, y), (to_x, to_y) in zip(here, there, strict=True)
+    ]
+    assert _fitted(STILL, scattered) == STILL

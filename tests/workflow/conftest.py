@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import os
 import subprocess
@@ -81,3 +82,14 @@ def clean_run(small_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     done = tme("run", small_cohort / "cohort.csv", "-o", results, "--cores", 1)
     assert done.returncode == 0, done.stdout + done.stderr
     return results
+
+
+def config(folder: Path, text: str) -> Path:
+    path = folder / "settings.yaml"
+    path.write_text(text)
+    return path
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))

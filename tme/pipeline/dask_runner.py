@@ -90,12 +90,16 @@ def _on_cluster(client: Any, settings: RunSettings) -> Runner[Any]:
 
         # A future let go of is a result its worker need not keep.
         futures = deque(client.submit(function, task, pure=False) for task in tasks)
-        for task in tasks:
-            try:
-                result = _waited(futures.popleft(), settings)
-            except KilledWorker:
-                result = _once_more(client, function, task, settings)
-            yield result
+        try:
+            for task in tasks:
+                try:
+                    result = _waited(futures.popleft(), settings)
+                except KilledWorker:
+                    result = _once_more(client, function, task, settings)
+                yield result
+        finally:
+            # What nobody waits for any more must not go on, least of all what kills workers.
+            client.cancel(list(futures))
 
     return run
 

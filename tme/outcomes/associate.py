@@ -31,11 +31,9 @@ from tme.outcomes.select import (
     survival_conditions,
 )
 from tme.outcomes.survival import AtRisk, cox
-from tme.outcomes.types import LOG2FC, Numbers, Result, Subject, Variable, joined
+from tme.outcomes.types import ALL, DECLARED, LOG2FC, NE_COUNTED, Numbers, Result, Subject, Variable, joined
 from tme.tables import significant
 
-ALL, NE_COUNTED = "all", "NE as non-responder"
-DECLARED = "declared"
 Run = Callable[[Sequence[Subject], Variable], Result]
 
 

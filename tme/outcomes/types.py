@@ -17,6 +17,8 @@ RESPONSES = ("CR", "PR", "SD", "PD", "NE")
 RESPONDER = {"CR": True, "PR": True, "SD": False, "PD": False}
 LOG2FC, DELTA_ABS = "log2fc", "delta_abs"
 NO_PAIR, NOT_JUDGED = "no pair", "not evaluable"
+ALL, NE_COUNTED = "all", "NE as non-responder"
+DECLARED = "declared"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 from tme import __version__
 from tme.change import check_names
 from tme.config import Config, load_config, settings_hash
-from tme.outcomes.associate import DECLARED, OutcomeRow, associate
+from tme.outcomes.associate import OutcomeRow, associate
 from tme.outcomes.columns import (
     cohort_test_columns,
     flow_columns,
@@ -22,6 +22,7 @@ from tme.outcomes.flow import flow_rows
 from tme.outcomes.join import Tables, missing_days, variables
 from tme.outcomes.kaplan_meier import survival_rows
 from tme.outcomes.sheet import HISTOLOGY, OutcomeSheet, read_outcomes
+from tme.outcomes.types import DECLARED
 from tme.pipeline.finished import finished_config
 from tme.pipeline.inputs import load_run_cohort
 from tme.pipeline.report_job import rewrite_report

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tme.outcomes.associate import ALL
+from tme.outcomes.types import ALL
 from tme.report.artefacts import Row
 from tme.report.numbers import number_text, p_text, plain_number, value_of
 from tme.report.scale import Axis, linear_axis, ratio_axis

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tme.outcomes.associate import DECLARED
+from tme.outcomes.types import DECLARED
 from tme.report.artefacts import Row
 from tme.report.numbers import p_text, plain_number, value_of
 from tme.report.words import metric_title

@@ -34,7 +34,7 @@ def damaged_tiles(slide: TiledSlide) -> frozenset[TileKey]:
 
 def spares(slide: TiledSlide) -> bool:
     """Whether the slide is large enough for a single damaged tile to be left out."""
-    return all(MOST_SHARE * count >= 1 for level, count in _per_level(slide).items() if level == 0)
+    return MOST_SHARE * _per_level(slide)[0] >= 1
 
 
 def _per_level(slide: TiledSlide) -> dict[int, int]:

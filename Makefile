@@ -20,7 +20,7 @@ demo: $(STAMP)
 	$(BIN)/tme demo --output demo-results
 
 test: $(STAMP) lint
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
 # The optional engines, each generation with its own packages; `make test` skips what needs them.
 # InstanSeg shares the environment of cellpose 3; edt and seaborn are what the training of a test network needs.
@@ -36,7 +36,9 @@ PARTS_train := '.[train]'
 PARTS_export := '.[anndata,spatialdata]' ome-zarr ome-zarr-models roc-validator rocrate squidpy
 
 # Each on its own, so that `make -j2 test-engines` uses two cores.
-.PHONY: $(ENGINES:%=test-%) test-learn test-export
+.PHONY: $(ENGINES:%=test-%) test-learn test-export install-engines
+install-engines: $(ENGINES:%=.venv-%/.installed) .venv-train/.installed .venv-export/.installed
+
 test-engines: $(ENGINES:%=test-%) test-learn test-export
 
 $(ENGINES:%=test-%): test-%: .venv-%/.installed

@@ -104,12 +104,20 @@ def peaks(logit: Plane, rule: Decoding) -> tuple[NDArray[np.int64], NDArray[np.i
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     top = (smooth >= cv2.dilate(smooth, disc)) & (smooth > _logit(rule.centre))
     rows, columns = np.divmod(np.flatnonzero(top), top.shape[1])
-    if len(rows):
+    if _any_adjacent(top, rows, columns):
         plateau = cv2.connectedComponents(top.astype(np.uint8), connectivity=8)[1]
         _, first = np.unique(plateau[rows, columns], return_index=True)
         rows, columns = rows[np.sort(first)], columns[np.sort(first)]
     probability = 1 / (1 + np.exp(-smooth[rows, columns]))
     return rows, columns, probability.astype(np.float32)
+
+
+def _any_adjacent(top: NDArray[np.bool_], rows: NDArray[np.int64], columns: NDArray[np.int64]) -> bool:
+    """Whether any two of the places that are set touch, by a corner at least."""
+    padded = np.pad(top, 1).ravel()
+    width = top.shape[1] + 2
+    place = (rows + 1) * width + columns + 1
+    return any(bool(padded[place + step].any()) for step in (1, width - 1, width, width + 1))
 
 
 def without_pinches(labels: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -73,7 +73,8 @@ def _successors(
     """Index of the edge that follows each edge along its label's border (4-connected)."""
     flat = padded.ravel()
     width = padded.shape[1]
-    lookup = np.full((4, flat.size), -1, np.int32)
+    # Only places of edges are written and read.
+    lookup = np.empty((4, flat.size), np.int32)
     lookup[side, pixel] = np.arange(len(pixel), dtype=np.int32)
     ahead = pixel + STEP[side, 1] * width + STEP[side, 0]
     beyond = ahead + OUTER[side, 1] * width + OUTER[side, 0]

@@ -239,7 +239,7 @@ def as_dab(rgb: RGB, instances: NDArray[np.int32], rng: np.random.Generator) -> 
     blue = np.array([0.62, 0.63, 0.43], np.float32) + rng.normal(0, 0.05, 3).astype(np.float32)
     grey = np.array([0.56, 0.60, 0.57], np.float32)
     density = (
-        amount[..., :1] * rng.uniform(0.35, 1.0) * blue + amount[..., 1:2] * rng.uniform(0.08, 0.35) * grey
+        amount[..., :1] * rng.uniform(0.25, 1.0) * blue + amount[..., 1:2] * rng.uniform(0.08, 0.35) * grey
     )
     count = int(instances.max())
     brown = rng.random(count + 1) < rng.choice([0.0, rng.uniform(0.05, 0.7)])

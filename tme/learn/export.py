@@ -69,7 +69,8 @@ def export_int8(fp32: Path, path: Path, windows: Iterable[NDArray[np.uint8]]) ->
     """Quantise an ONNX file to 8 bits after training (NNCF), calibrated on (H, W, 3) uint8 windows.
 
     The last convolution, whose answers are read as they are, stays fp32, and biases are corrected layer by
-    layer: the quick way of both costs .015 of F1 of lymphocytes and saves no time when the file runs.
+    layer: the quick way of both costs .015 of F1 of lymphocytes and saves no time when the file runs. So do
+    the grown maps of the way up: going to 8 bits and back before each sum costs a tenth of the time.
     """
     import nncf
     import onnx
@@ -82,7 +83,7 @@ def export_int8(fp32: Path, path: Path, windows: Iterable[NDArray[np.uint8]]) ->
         nncf.Dataset(samples),
         subset_size=len(samples),
         preset=nncf.QuantizationPreset.MIXED,
-        ignored_scope=nncf.IgnoredScope(names=[last]),
+        ignored_scope=nncf.IgnoredScope(names=[last], types=["Resize"]),
         fast_bias_correction=False,
     )
     onnx.save(quantised, str(path))

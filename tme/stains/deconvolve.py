@@ -71,4 +71,6 @@ def stain_od(rgb: NDArray[np.uint8], profile: StainProfile) -> FloatImage:
         Haematoxylin, then eosin or DAB. Slightly negative values are kept: cutting them at zero
         would shift means.
     """
-    return np.asarray(cv2.transform(channel_od(rgb, profile.background), unmixing(profile)), np.float32)
+    # OpenCV has a fast way for as many channels out as in: a third is computed and left aside.
+    square = np.vstack([unmixing(profile), np.zeros((1, 3), np.float32)])
+    return np.asarray(cv2.transform(channel_od(rgb, profile.background), square)[..., :2], np.float32)

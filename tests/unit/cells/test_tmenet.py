@@ -199,6 +199,7 @@ def test_a_marker_in_the_nucleus_leaves_nuclei_to_the_network() -> None:
     field = render_slide(SlideSpec("CD8", area_mm2=0.1, til_density_per_mm2=800), SEED).pixels[::2, ::2]
     rgb = np.ascontiguousarray(field[:SIDE, :SIDE])
     found = segment(rgb, one, "KI67").labels
+    one.rule = one.dab_rule
     nuclei = one.segment(rgb, MPP, replace(profile_of("CD8"), dab_threshold_od=None)).labels
     brown = segment(rgb, one, "CD8").labels
     # What the network outlines is in as it is; only what it missed is added.
@@ -251,6 +252,22 @@ def test_weights_of_ones_own_are_used(tmp_path: Path) -> None:
     described["model_id"] = "site-7"
     path.write_text(json.dumps(described))
     assert NucleusSegmenter().load(own(path)).model_id == "site-7"
+
+
+def test_centres_on_dab_sections_are_read_by_a_rule_of_their_own(tmp_path: Path, field: RGB) -> None:
+    path = copy_of_the_weights(tmp_path)
+    described = json.loads(path.read_text())
+    least = {}
+    for dab_centre in (None, 0.05, 0.6):
+        described["reading"]["dab_centre"] = dab_centre
+        path.write_text(json.dumps(described))
+        one = NucleusSegmenter().load(own(path))
+        least[dab_centre] = [int(segment(field, one, stain).labels.max()) for stain in ("HE", "KI67")]
+        assert one.rule.centre == described["reading"]["centre"]
+        assert one.dab_rule.centre == (dab_centre or one.rule.centre)
+    on_he, on_dab = zip(*least.values(), strict=True)
+    assert len(set(on_he)) == 1
+    assert on_dab[1] > on_dab[0] > on_dab[2]
 
 
 def test_weights_that_were_altered_are_refused(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ pins everything.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -31,7 +32,13 @@ class WeightsFile(_Part):
 
 
 class Reading(_Part):
-    """`tme.cells.instances.Decoding` as it stands in the file."""
+    """`tme.cells.instances.Decoding` as it stands in the file.
+
+    Attributes
+    ----------
+    dab_centre : float, optional
+        ``centre`` on DAB sections, where a counterstain alone shows the nuclei and peaks are lower.
+    """
 
     nucleus: float = Field(gt=0, lt=1)
     centre: float = Field(gt=0, lt=1)
@@ -39,10 +46,12 @@ class Reading(_Part):
     apart_px: int = Field(ge=1, le=15)
     reach_px: float = Field(gt=0, le=40)
     least_um2: float = Field(gt=0, le=100)
+    dab_centre: float | None = Field(default=None, gt=0, lt=1)
 
-    def decoding(self) -> Decoding:
-        """The rule the decoder takes."""
-        return Decoding(**self.model_dump())
+    def decoding(self, dab: bool = False) -> Decoding:
+        """The rule the decoder takes, on H&E or on a DAB section."""
+        rule = Decoding(**self.model_dump(exclude={"dab_centre"}))
+        return replace(rule, centre=self.dab_centre) if dab and self.dab_centre else rule
 
 
 class Calibration(_Part):

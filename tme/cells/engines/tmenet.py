@@ -63,6 +63,7 @@ class NucleusEngine:
     ) -> None:
         self.network = network
         self.rule = description.reading.decoding()
+        self.dab_rule = description.reading.decoding(dab=True)
         self.calibration = description.calibration
         self.settings = settings
         self.domain = description.domain
@@ -71,10 +72,12 @@ class NucleusEngine:
 
     def segment(self, rgb: RGB, mpp: float, profile: StainProfile) -> Detections:
         """See `tme.cells.engines.Engine`."""
-        found = decode(answer(self.network, rgb), self.rule)
+        dab = profile.dab_threshold_od is not None
+        rule = self.dab_rule if dab else self.rule
+        found = decode(answer(self.network, rgb), rule)
         area = np.bincount(found.labels.ravel(), minlength=len(found.peak) + 1).astype(np.float64)
-        keep = right_size(area, self.settings, mpp, self.rule.least_um2)
-        if profile.dab_threshold_od is None:
+        keep = right_size(area, self.settings, mpp, rule.least_um2)
+        if not dab:
             return Detections(renumbered(found.labels, keep), self._probability(found)[keep[1:]])
         nuclei = renumbered(found.labels, keep)
         brown = brown_cells(stain_od(rgb, profile), profile, self.settings, mpp)

@@ -6,9 +6,9 @@ mixed with new ones.
 
 STAGES: dict[str, int] = {
     "tissue": 1,
-    "stain": 4,
-    "section": 1,
-    "cells": 3,
+    "stain": 5,
+    "section": 2,
+    "cells": 4,
     "vessels": 1,
     "regions": 1,
     "measure": 4,

@@ -9,7 +9,7 @@ from tme.change.compare import DEFAULT_RC_LOG2
 from tme.outcomes.columns import TESTS
 from tme.report.artefacts import Row, Run
 from tme.report.numbers import number_text, value_of
-from tme.report.words import METRIC_TITLES
+from tme.report.words import METRIC_TITLES, counted
 from tme.stains import STAINS
 
 PACKAGES = (
@@ -42,7 +42,7 @@ def _slides(run: Run, rows: Sequence[Row]) -> str:
     resolutions = [value for row in rows if (value := value_of(row.get("mpp_um"))) is not None]
     given = sum(row.get("mpp_source") == "sheet" for row in rows)
     text = (
-        f"Digitised sections of {len(run.patients())} patients were analysed: {_counted(stains)}, "
+        f"Digitised sections of {counted(len(run.patients()), 'patient')} were analysed: {_counted(stains)}, "
         f"at the time points {_listed(run.config.cohort.timepoints)}."
     )
     if resolutions:
@@ -54,10 +54,10 @@ def _slides(run: Run, rows: Sequence[Row]) -> str:
     failed = sum(row.get("status") == "failed" for row in rows)
     if excluded:
         text += (
-            f" {_many(excluded, 'slide was', 'slides were')} left out before analysis by the sample sheet."
+            f" {counted(excluded, 'slide was', 'slides were')} left out before analysis by the sample sheet."
         )
     if failed:
-        text += f" {_many(failed, 'slide', 'slides')} could not be analysed."
+        text += f" {counted(failed, 'slide')} could not be analysed."
     return text
 
 
@@ -236,10 +236,6 @@ def _software(run: Run, rows: Sequence[Row]) -> str:
 def _family_name(name: str) -> str:
     stain, _, metric = name.partition(".")
     return f"{stain} {METRIC_TITLES.get(metric, metric)}"
-
-
-def _many(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
 
 
 def _counted(counts: Counter[str]) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from tme.report.artefacts import Row, Run
-from tme.report.words import metric_title
+from tme.report.words import counted, metric_title
 
 FILLED, PARTLY, GAP = "filled", "partly", "gap"
 AUTHORS = "For the authors to write."
@@ -62,7 +62,7 @@ def _introduction(run: Run) -> list[tuple[str, str, str]]:
         ),
         (
             "Patients: source, inclusion, exclusion",
-            f"{len(run.patients())} patients in the sheet.",
+            f"{counted(len(run.patients()), 'patient')} in the sheet.",
             "Source and criteria.",
         ),
         ("Treatments and how they were chosen", "", AUTHORS),
@@ -111,7 +111,7 @@ def _design(run: Run) -> list[tuple[str, str, str]]:
         ),
         (
             "Rationale for sample size",
-            f"{len(run.patients())} patients.",
+            f"{counted(len(run.patients()), 'patient')}.",
             "Why so many; what effect they can show.",
         ),
         (
@@ -212,7 +212,7 @@ def _endpoints(run: Run) -> str:
         "os_days": "overall survival",
     }
     given = [
-        f"{title} ({n} patients)"
+        f"{title} ({counted(n, 'patient')})"
         for column, title in columns.items()
         if (n := sum(bool(row[column]) for row in run.associated.outcomes))
     ]
@@ -224,5 +224,7 @@ def _events(tests: Sequence[Row]) -> str:
     for test, title in (("cox_pfs", "progression"), ("cox_os", "death")):
         row = next((one for one in tests if one["test"] == test and one["subset"] == "all"), None)
         if row is not None and row["n_events"]:
-            parts.append(f"{row['n_events']} events of {title} in {row['n']} patients")
+            parts.append(
+                f"{counted(int(row['n_events']), 'event')} of {title} in {counted(int(row['n']), 'patient')}"
+            )
     return f"{'; '.join(parts)}." if parts else ""

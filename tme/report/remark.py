@@ -87,7 +87,6 @@ def _design(run: Run) -> list[tuple[str, str, str]]:
     follow = _follow_up(run)
     endpoints = _endpoints(run)
     metrics = dict.fromkeys(f"{row.get('stain')}.{row.get('metric')}" for row in run.pairs)
-    family = (found.settings.family if found else ()) or run.config.change.primary_metrics
     return [
         (
             "Study design and follow-up",
@@ -102,9 +101,8 @@ def _design(run: Run) -> list[tuple[str, str, str]]:
         ),
         (
             "All candidate variables",
-            f"{len(metrics)} metrics were measured, {len(family)} of them declared as the family; all are "
-            f"in pairs.csv and "
-            "cohort_tests.csv."
+            f"{len(metrics)} metrics were measured, {len(run.family)} of them declared as the family; all "
+            "are in pairs.csv and cohort_tests.csv."
             if found
             else f"{len(metrics)} metrics were measured; all are in pairs.csv.",
             "Clinical variables considered.",
@@ -124,8 +122,7 @@ def _design(run: Run) -> list[tuple[str, str, str]]:
         (
             "How marker values were handled; cut points",
             "Continuous: log2 fold change or difference, no cut point was sought. Calls use a threshold set "
-            "by "
-            "repeatability, not by outcome.",
+            "by repeatability, not by outcome.",
             "",
         ),
     ]

@@ -105,6 +105,15 @@ def test_open_squares_are_only_explained_where_there_are_squares(tmp_path: Path)
     assert said == [False, True]
 
 
+def test_intervals_are_only_spoken_of_where_they_are_drawn(tmp_path: Path) -> None:
+    share = {"change": {"primary_metrics": ["CD8.til_density_per_mm2", "CD8.til_fraction_pct"]}}
+    results = write_results(tmp_path / "results", patients(3), share)
+    page = rewrite_report(results, finished_config(results)).read_text(encoding="utf-8")
+    density, fraction = re.findall(r"Change of each patient<small>(.+?)</small>", page)
+    assert re.match(r"fold, with 95.% interval", density)
+    assert fraction == "difference"
+
+
 def test_two_patients_have_no_rank_correlation(tmp_path: Path) -> None:
     """They are always in perfect order, which would be drawn at the end of the axis."""
     data = page_data(report(tmp_path, ODD["2 patients"]()).read_text(encoding="utf-8"))

@@ -455,8 +455,9 @@
       draw(place);
     });
     const [slopeNote, waterfallNote] = box.querySelectorAll("figcaption small");
-    slopeNote.textContent = metric.slope && metric.slope.axis.log ? "logarithmic" : "";
-    waterfallNote.textContent = `${metric.judged ? "fold" : "difference"}, with 95 % interval`;
+    slopeNote.textContent = [metric.unit, metric.slope && metric.slope.axis.log ? "logarithmic" : "linear"].filter(Boolean).join(", ");
+    const known = metric.waterfall && metric.waterfall.bars.some((bar) => bar.low !== null);
+    waterfallNote.textContent = (metric.judged ? "fold" : "difference") + (known ? ", with 95 % interval" : "");
     box.querySelector(".nothing").hidden = Boolean(metric.slope);
     box.querySelector(".unfit").hidden = Boolean(!metric.slope || metric.waterfall);
     const table = box.querySelector("table");

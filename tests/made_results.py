@@ -48,7 +48,16 @@ def pairs_of(patient: MadePatient) -> list[PairRow]:
     if patient.n_pre is not None and patient.n_post is not None:
         ratio = log2((patient.n_post + 0.5) / (patient.n_pre + 0.5))
         call = "within_noise" if patient.judged else "not_evaluable"
-        change = {"log2fc": ratio, "log2fc_se": 0.3, "delta_abs": value[1] - value[0], "change_call": call}
+        change = {
+            "log2fc": ratio,
+            "log2fc_se": 0.3,
+            "log2fc_ci_low": ratio - 0.6,
+            "log2fc_ci_high": ratio + 0.6,
+            "rc_log2": 1.0,
+            "rc_source": "default",
+            "delta_abs": value[1] - value[0],
+            "change_call": call,
+        }
     density = PairRow(
         *keys,
         "til_density_per_mm2",

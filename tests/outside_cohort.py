@@ -73,8 +73,11 @@ def truth(planted: bool) -> Truth:
     noise = 2 * OVERDISPERSION / counted / math.log(2) ** 2
     spread = math.sqrt(SPREAD**2 + noise)
     area = 0.5 * (1 + math.erf(shift / (2 * spread)))
-    # Noise in what is measured makes a doubling of it worth less than one of the truth.
-    hazard = LOG_HAZARD * SPREAD**2 / spread**2 if planted else 0.0
+    # Noise in what is measured makes a doubling of it worth less than one of the truth: by the share of
+    # noise in the variance of all patients, in which the groups' difference counts too.
+    share = RESPONDERS / PAIRED
+    varies = SPREAD**2 + share * (1 - share) * shift**2
+    hazard = LOG_HAZARD * varies / (varies + noise) if planted else 0.0
     return Truth(shift, area, shift / spread**2, hazard)
 
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 import unicodedata
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +76,12 @@ def csv_text_back(text: str) -> str:
     return text[1:] if text.startswith("'") else text
 
 
+@cache
 def template_environment(*packages: str) -> jinja2.Environment:
     """Jinja with autoescape always on and undefined names an error; filter ``script_json``.
 
-    Templates are looked for in the folder ``templates`` of each package in turn.
+    Templates are looked for in the folder ``templates`` of each package in turn. One environment serves a
+    process, as a run writes a page for every slide and compiling takes longer than filling in.
     """
     environment = jinja2.Environment(
         loader=jinja2.ChoiceLoader([jinja2.PackageLoader(package) for package in packages]),

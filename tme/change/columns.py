@@ -7,8 +7,9 @@ from tme.metrics.types import ColumnSpec, key_column
 DEJARDIN = "Dejardin 2024, Clin Cancer Res 30:877"
 DENSITY_FC = "count density: log2[((n_post + .5)/A_post) / ((n_pre + .5)/A_pre)]; positive: log2(post/pre)"
 DENSITY_SE = (
-    "count density: √(φ_post/(n_post + .5) + φ_pre/(n_pre + .5)) / ln 2, φ under 1 where blocks scatter less "
-    "than Poisson's law says, but the interval at least that of two Poisson counts; positive: block bootstrap"
+    "count density: √(φ_post/(n_post + .5) + φ_pre/(n_pre + .5)) / ln 2, φ under 1 where blocks scatter "
+    "less than Poisson's law says, but the interval at least that of two Poisson counts; positive: block "
+    "bootstrap"
 )
 
 
@@ -73,8 +74,8 @@ PAIR_COLUMNS: tuple[ColumnSpec, ...] = (
     _change(
         "note",
         "",
-        "why a number is missing or a call is withheld, and what to know; where the slides are positive from "
-        "different DAB densities on, the change of a cell density or share at the lowest and highest, "
+        "why a number is missing or a call is withheld, and what to know; where the slides are positive "
+        "from different DAB densities on, the change of a cell density or share at the lowest and highest, "
         "and whether the call depends on it",
     ),
     _change("fc_ge_2p5", "", "CD8 density: at least 2.5-fold", "ln ratio ≥ 0.9", DEJARDIN),

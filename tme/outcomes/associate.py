@@ -237,8 +237,8 @@ def _ancova(subjects: Sequence[Subject], _: Variable) -> Result:
 
 
 def _spearman(subjects: Sequence[Subject], _: Variable) -> Result:
-    if len(subjects) < 2:
-        return Result(reason="fewer than 2 patients")
+    if len(subjects) < 3:
+        return Result(reason="fewer than 3 patients")
     size = np.array([one.outcome.pct_change_sld for one in subjects if one.outcome], float)
     return replace(spearman(_changes(subjects), size), effect="rank correlation with pct_change_sld")
 

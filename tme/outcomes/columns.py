@@ -108,8 +108,8 @@ TESTS: tuple[ColumnSpec, ...] = (
     _test(
         "wilcoxon",
         "did the metric change on treatment, over all patients with a pair? Needs no outcome",
-        "exact Wilcoxon signed-rank test, zeros by Pratt; estimate: Hodges–Lehmann median of pairwise means, "
-        "interval by inversion",
+        "exact Wilcoxon signed-rank test, zeros by Pratt; estimate: Hodges–Lehmann median of pairwise "
+        "means, interval by inversion",
         "Pratt 1959, JASA 54:655; Hodges and Lehmann 1963, Ann Math Stat 34:598",
         ("Without an untreated group a change on treatment need not be due to it.", WHO_HAS_A_PAIR, FEW),
     ),
@@ -139,8 +139,8 @@ TESTS: tuple[ColumnSpec, ...] = (
     ),
     _test(
         "firth_logistic",
-        "by what factor do the odds of response differ per doubling of the metric on treatment (per standard "
-        "deviation of delta_abs where there is no fold change)?",
+        "by what factor do the odds of response differ per doubling of the metric on treatment (per "
+        "standard deviation of delta_abs where there is no fold change)?",
         "logistic regression with Jeffreys' penalty, interval and p from the profile of its likelihood",
         "Firth 1993, Biometrika 80:27; Heinze and Schemper 2002, Stat Med 21:2409",
         (

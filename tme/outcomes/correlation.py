@@ -23,7 +23,7 @@ def spearman(x: Numbers, y: Numbers) -> Result:
     Parameters
     ----------
     x, y : (N,) float
-        At least two.
+        At least three: two patients are always in perfect order.
 
     Returns
     -------

@@ -100,9 +100,8 @@ class _Joining:
 
     def variable(self, key: Key, metric: ColumnSpec) -> Variable:
         """One metric in one compartment."""
-        measure = LOG2FC if metric.kind in CALLED_KINDS else DELTA_ABS
         subjects = tuple(self.subject(row, key, metric) for row in self.tables.patients)
-        return Variable(key[0], key[1], metric, measure, subjects)
+        return Variable(key[0], key[1], metric, _measure(metric), subjects)
 
     def declared(self, name: str, metrics: Mapping[str, ColumnSpec]) -> Variable:
         """STAIN.metric of the family, in each patient's primary compartment."""
@@ -123,8 +122,7 @@ class _Joining:
         note = (
             ", ".join(f"{compartment} in {n}" for compartment, n in counts.items()) if len(counts) > 1 else ""
         )
-        measure = LOG2FC if spec.kind in CALLED_KINDS else DELTA_ABS
-        return Variable(stain, shown, spec, measure, subjects, declared=True, note=note)
+        return Variable(stain, shown, spec, _measure(spec), subjects, declared=True, note=note)
 
     def compartment(self, row: Row, stain: str, metric: str) -> str:
         """The compartment that counts for a patient: that of the primary block, else by the same rule."""
@@ -148,9 +146,9 @@ class _Joining:
         entry = self.biopsy_day(patient, key[0], outcome.first_dose_date if outcome else "")
         if not lesions:
             return Subject(patient, None, NO_PAIR, entry_day=entry, outcome=outcome)
-        called = metric.kind in CALLED_KINDS
-        change = number(row.get(f"{'__'.join(key)}__{LOG2FC if called else DELTA_ABS}", ""))
-        judged = self.judged(row, key) if called else self.sound(row, key)
+        measure = _measure(metric)
+        change = number(row.get(f"{'__'.join(key)}__{measure}", ""))
+        judged = self.judged(row, key) if measure == LOG2FC else self.sound(row, key)
         if change is None or not judged:
             return Subject(patient, None, NOT_JUDGED, entry_day=entry, outcome=outcome)
         used = [lesion for lesion in lesions if lesion["change_call"] not in ("", NOT_EVALUABLE)] or lesions
@@ -194,6 +192,11 @@ class _Joining:
             elif taken and first_dose:
                 days.append((date.fromisoformat(taken) - date.fromisoformat(first_dose)).days)
         return max(days, default=None)
+
+
+def _measure(metric: ColumnSpec) -> str:
+    """The column a metric's change is taken from."""
+    return LOG2FC if metric.kind in CALLED_KINDS else DELTA_ABS
 
 
 def _call(row: Row, key: Key) -> str:

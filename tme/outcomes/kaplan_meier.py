@@ -51,18 +51,18 @@ def _curve(members: Sequence[Subject], endpoint: str) -> Iterator[dict[str, Any]
     days = np.array([float(day or 0) - entry(one) for (day, _), one in zip(followed, members, strict=True)])
     event = np.array([bool(seen) for _, seen in followed])
     fitted = KaplanMeierFitter().fit(days, event)
-    curve = fitted.survival_function_.iloc[:, 0]
-    ends = fitted.confidence_interval_
-    for day, table in fitted.event_table.iterrows():
-        share = float(curve.loc[day])
-        low, high = (float(ends.loc[day].iloc[side]) for side in (0, 1))
+    shares = fitted.survival_function_.to_numpy()[:, 0].tolist()
+    ends = fitted.confidence_interval_.to_numpy().tolist()
+    for day, share, (low, high), table in zip(
+        fitted.event_table.index, shares, ends, fitted.event_table.itertuples(), strict=True
+    ):
         # Greenwood's variance is none before the first event and after the last patient's.
         known = 0 < share < 1 and not np.isnan([low, high]).any()
         yield {
             "day": significant(float(day)),
-            "n_at_risk": int(table["at_risk"]),
-            "n_events": int(table["observed"]),
-            "n_censored": int(table["censored"]),
+            "n_at_risk": int(table.at_risk),
+            "n_events": int(table.observed),
+            "n_censored": int(table.censored),
             "survival": significant(share),
             "ci_low": significant(low) if known else None,
             "ci_high": significant(high) if known else None,

@@ -62,7 +62,7 @@ class Result:
         """Without a p that could not have reached .05, whatever had been found."""
         if self.p is None or self.p_smallest is None or self.p_smallest <= LEVEL:
             return self
-        why = f"no p-value: with so few patients it cannot be under {self.p_smallest:.2g}"
+        why = f"no p-value: with so few patients or such ties it cannot be under {self.p_smallest:.2g}"
         return replace(self, p=None, reason=joined(self.reason, why))
 
 

@@ -72,6 +72,12 @@ class Run:
         order = self.config.cohort.timepoints
         return self.config.cohort.primary_pair or (order[0], order[min(1, len(order) - 1)])
 
+    @property
+    def family(self) -> tuple[str, ...]:
+        """STAIN.metric names of the declared family."""
+        named = self.associated.settings.family if self.associated else ()
+        return named or self.config.change.primary_metrics
+
     def patients(self) -> list[str]:
         """Patients of the sheet, in order."""
         return list(dict.fromkeys(row.get("patient_id", "") for row in self.slides))

@@ -14,7 +14,6 @@ from tme.report.artefacts import Row, Run
 from tme.report.numbers import (
     fold_text,
     number_text,
-    percent_text,
     signed_number_text,
     signed_text,
     value_of,
@@ -35,7 +34,7 @@ class Section:
     judged : bool
         Whether changes of this metric are called at all.
     calls : list of (call, title, number)
-    flow : list of (step, number, note)
+    flow : list of (step, number)
     """
 
     name: str
@@ -44,7 +43,7 @@ class Section:
     changes: list[dict[str, Any]]
     judged: bool
     calls: list[tuple[str, str, int]]
-    flow: list[tuple[str, int, str]]
+    flow: list[tuple[str, int]]
     slope: Slope | None
     waterfall: Waterfall | None
 
@@ -117,17 +116,15 @@ def _unfit(pairs: Sequence[Row], pair: tuple[str, str]) -> set[tuple[str, ...]]:
     return {samples for samples, withheld in calls.items() if withheld == {True}}
 
 
-def _flow(
-    shown: Sequence[dict[str, Any]], patients: Sequence[str], judged: bool
-) -> list[tuple[str, int, str]]:
+def _flow(shown: Sequence[dict[str, Any]], patients: Sequence[str], judged: bool) -> list[tuple[str, int]]:
     paired = {one["patient"] for one in shown if one["pre"] is not None and one["post"] is not None}
     called = {one["patient"] for one in shown if one["call"] not in ("", NOT_EVALUABLE)}
     steps = [
-        ("Patients in the sheet", len(patients), ""),
-        ("with a value at both time points", len(paired), percent_text(len(paired), len(patients))),
+        ("Patients in the sheet", len(patients)),
+        ("with a value at both time points", len(paired)),
     ]
     if judged:
-        steps.append(("of these evaluable", len(called), percent_text(len(called), len(patients))))
+        steps.append(("of these evaluable", len(called)))
     return steps
 
 

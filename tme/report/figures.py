@@ -92,8 +92,7 @@ def _figures(run: Run) -> Iterator[tuple[str, Figure]]:
             yield f"{_stem(name)}-waterfall", _waterfall(one, one.waterfall)
     if run.associated is not None:
         found = run.associated
-        declared = found.settings.family or run.config.change.primary_metrics
-        for panel in forests(found.tests, declared):
+        for panel in forests(found.tests, run.family):
             if not panel.empty:
                 yield f"forest-{panel.test}", _forest(panel)
         for plot in kaplan_meiers(found.survival, found.tests):

@@ -52,7 +52,7 @@ def _step(row: Row) -> Step:
 
 def _before(section: Section) -> tuple[Step, ...]:
     steps, before = [], None
-    for label, number, _ in section.flow:
+    for label, number in section.flow:
         lost = "" if before is None or before == number else f"{before - number} without"
         steps.append(Step(label, str(number), lost))
         before = number

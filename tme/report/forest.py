@@ -9,7 +9,7 @@ from tme.outcomes.types import ALL
 from tme.report.artefacts import Row
 from tme.report.numbers import number_text, p_text, plain_number, value_of
 from tme.report.scale import Axis, linear_axis, ratio_axis
-from tme.report.words import metric_title
+from tme.report.words import metric_title, sentence
 
 RATIO, FOLD, LINEAR = "ratio", "fold", "linear"
 LARGEST_LOG2 = 60.0
@@ -79,6 +79,14 @@ class Forest:
     def empty(self) -> bool:
         """Whether no line has an estimate."""
         return all(effect.at is None for effect in self.effects)
+
+    @property
+    def why(self) -> str:
+        """Why no metric has an estimate in all patients: one reason, or that of each metric."""
+        reasons = {effect.label: effect.reason for effect in self.effects if not effect.subset}
+        if len(set(reasons.values())) > 1:
+            return "; ".join(f"{label}: {reason}" for label, reason in reasons.items())
+        return sentence(next(iter(reasons.values()), ""))
 
 
 def forests(tests: Sequence[Row], declared: Sequence[str]) -> list[Forest]:

@@ -9,7 +9,7 @@ from tme.change.compare import DEFAULT_RC_LOG2
 from tme.outcomes.columns import TESTS
 from tme.report.artefacts import Row, Run
 from tme.report.numbers import number_text, value_of
-from tme.report.words import METRIC_TITLES
+from tme.report.words import METRIC_TITLES, counted
 from tme.stains import STAINS
 
 PACKAGES = (
@@ -42,8 +42,8 @@ def _slides(run: Run, rows: Sequence[Row]) -> str:
     resolutions = [value for row in rows if (value := value_of(row.get("mpp_um"))) is not None]
     given = sum(row.get("mpp_source") == "sheet" for row in rows)
     text = (
-        f"Digitised sections of {len(run.patients())} patients were analysed: {_counted(stains)}, "
-        f"at the time points {_listed(run.config.cohort.timepoints)}."
+        f"Digitised sections of {counted(len(run.patients()), 'patient')} were analysed: "
+        f"{_counted(stains)}, at the time points {_listed(run.config.cohort.timepoints)}."
     )
     if resolutions:
         low, high = min(resolutions), max(resolutions)
@@ -54,10 +54,10 @@ def _slides(run: Run, rows: Sequence[Row]) -> str:
     failed = sum(row.get("status") == "failed" for row in rows)
     if excluded:
         text += (
-            f" {_many(excluded, 'slide was', 'slides were')} left out before analysis by the sample sheet."
+            f" {counted(excluded, 'slide was', 'slides were')} left out before analysis by the sample sheet."
         )
     if failed:
-        text += f" {_many(failed, 'slide', 'slides')} could not be analysed."
+        text += f" {counted(failed, 'slide')} could not be analysed."
     return text
 
 
@@ -65,9 +65,8 @@ def _tissue(run: Run) -> str:
     tissue = run.config.tissue
     text = (
         f"Tissue was told from glass at {tissue.mpp:g} µm per pixel; pieces under {tissue.min_piece_mm2:g} "
-        f"mm² were "
-        f"dropped unless they touched the image's edge, and holes up to {tissue.max_hole_mm2:g} mm² counted "
-        f"as tissue."
+        f"mm² were dropped unless they touched the image's edge, and holes up to {tissue.max_hole_mm2:g} "
+        "mm² counted as tissue."
     )
     if tissue.detect_artefacts:
         text += " Pen marks, folds, blurred areas, bubbles and edges of cover slips were found and taken off."
@@ -77,8 +76,9 @@ def _tissue(run: Run) -> str:
 def _stain(run: Run, rows: Sequence[Row]) -> str:
     stain = run.config.stain
     text = (
-        f"Stain vectors were estimated once per slide from a random sample of {stain.sample_windows} windows "
-        f"(seed {stain.seed}), so that no part of a slide was judged by another measure than the rest."
+        f"Stain vectors were estimated once per slide from a random sample of {stain.sample_windows} "
+        f"windows (seed {stain.seed}), so that no part of a slide was judged by another measure than the "
+        "rest."
     )
     sources = Counter(row.get("threshold_source", "") for row in rows if row.get("dab_threshold_od"))
     if sources:
@@ -86,7 +86,7 @@ def _stain(run: Run, rows: Sequence[Row]) -> str:
         named = {"slide": "the slide itself", "config": "the settings", "control": "control slides"}
         text += (
             f" DAB was positive from an optical density of {min(densities):.3g} to {max(densities):.3g}, "
-            f"taken from "
+            "taken from "
             + _listed([f"{named.get(source, source)} ({n} slides)" for source, n in sources.items()])
             + "."
         )
@@ -102,8 +102,7 @@ def _cells(run: Run, rows: Sequence[Row]) -> str:
     cells = run.config.cells
     text = (
         f"Nuclei were segmented with {_listed(models) or cells.engine} at {_listed(mpps)} µm per pixel; "
-        f"objects over "
-        f"{cells.max_area_um2:g} µm² were dropped."
+        f"objects over {cells.max_area_um2:g} µm² were dropped."
     )
     stains = {row.get("stain", "") for row in counted}
     if "HE" in stains:
@@ -120,10 +119,8 @@ def _vessels(run: Run, rows: Sequence[Row]) -> str:
     vessels = run.config.vessels
     text = (
         f"Vessels were separate endothelial objects, with or without a lumen, segmented at {vessels.mpp:g} "
-        f"µm per pixel "
-        f"from positive pixels grown to {vessels.grow:g} of the threshold; fragments closer than "
-        f"{vessels.join_um:g} µm "
-        f"were joined and objects under {vessels.min_area_um2:g} µm² dropped."
+        f"µm per pixel from positive pixels grown to {vessels.grow:g} of the threshold; fragments closer "
+        f"than {vessels.join_um:g} µm were joined and objects under {vessels.min_area_um2:g} µm² dropped."
     )
     if vessels.max_leucocyte_um:
         text += f" Round solid objects up to {vessels.max_leucocyte_um:g} µm were taken for leucocytes."
@@ -151,15 +148,12 @@ def _measurements(run: Run) -> str:
     metrics = run.config.metrics
     return (
         f"A slide was evaluable with at least {metrics.min_area_mm2:g} mm² of evaluable tissue and, for "
-        f"cells, "
-        f"{metrics.min_nuclei:,} nuclei. Densities are counts over evaluable area. Their intervals allow "
-        f"for clustering: "
-        f"overdispersion was estimated over contiguous blocks of about {metrics.block_mm2:g} mm², and with "
-        f"fewer than four "
-        f"blocks an exact Poisson interval was widened by an overdispersion of at least "
-        f"{metrics.overdispersion_prior:g}. "
-        f"Other intervals are from {metrics.bootstrap:,} bootstrap replicates of the blocks (seed "
-        f"{metrics.seed})."
+        f"cells, {metrics.min_nuclei:,} nuclei. Densities are counts over evaluable area. Their intervals "
+        "allow for clustering: overdispersion was estimated over contiguous blocks of about "
+        f"{metrics.block_mm2:g} mm² (smaller where six do not fit), corrected for clusters cut by their "
+        "borders, and with fewer than four blocks an exact Poisson interval was widened by an "
+        f"overdispersion of at least {metrics.overdispersion_prior:g}. Other intervals are from "
+        f"{metrics.bootstrap:,} bootstrap replicates of the blocks (seed {metrics.seed})."
     )
 
 
@@ -169,16 +163,11 @@ def _change(run: Run) -> str:
     rest = f"{DEFAULT_RC_LOG2:g} (a fold of {2**DEFAULT_RC_LOG2:g})"
     text = (
         f"Change from {run.pair[0]} to {run.pair[1]} was compared within the lesion where lesions were "
-        f"named; several slides of "
-        "one sample were pooled as sums of counts over sums of area. It is the log2 fold change, with 0.5 "
-        "added to "
-        "either count, and its interval takes both counts and their overdispersion into account; for shares "
-        "and "
-        "indices it is the difference. A change was called an increase or a decrease where it was larger "
-        "than "
-        "√(rc² + h²), with rc the repeatability coefficient and h half the width of its 95 % interval, else "
-        "within "
-        "noise. "
+        "named; several slides of one sample were pooled as sums of counts over sums of area. It is the "
+        "log2 fold change, with 0.5 added to either count, and its interval takes both counts and their "
+        "overdispersion into account; for shares and indices it is the difference. A change was called an "
+        "increase or a decrease where it was larger than √(rc² + h²), with rc the repeatability coefficient "
+        "and h half the width of its 95 % interval, else within noise. "
     )
     if named:
         return (
@@ -190,8 +179,7 @@ def _change(run: Run) -> str:
         return text + f"The repeatability coefficients came from: {_listed(sorted(sources))}."
     return text + (
         f"The repeatability coefficient was assumed to be {rest} on the log2 scale for all metrics; it was "
-        f"not measured "
-        "in this study. Missing values were not imputed."
+        "not measured in this study. Missing values were not imputed."
     )
 
 
@@ -199,7 +187,6 @@ def _outcomes(run: Run) -> str:
     if run.associated is None:
         return ""
     settings = run.associated.settings
-    family = settings.family or run.config.change.primary_metrics
     present = {row["test"] for row in run.associated.tests}
     questions = {test.name: test.formula for test in TESTS if test.name in present}
     text = (
@@ -208,11 +195,10 @@ def _outcomes(run: Run) -> str:
     )
     text += "Tests, all two-sided: " + "; ".join(f"{name}: {how}" for name, how in questions.items()) + ". "
     text += (
-        "p is not given where so few patients could not have reached .05. p-values of the family "
-        f"declared for this analysis ({_listed([_family_name(name) for name in family])}; "
+        "p is not given where so few patients could not have reached .05. p-values of the family declared "
+        f"for this analysis ({_listed([_family_name(name) for name in run.family])}; "
         f"{_listed(settings.family_tests)}) were adjusted by Benjamini and Hochberg's method; all others "
-        f"are exploratory. "
-        "Survival curves are Kaplan–Meier estimates re-zeroed at the on-treatment biopsy."
+        "are exploratory. Survival curves are Kaplan–Meier estimates re-zeroed at the on-treatment biopsy."
     )
     if settings.covariates:
         text += f" Covariates, as far as there was one term to ten events: {_listed(settings.covariates)}."
@@ -236,10 +222,6 @@ def _software(run: Run, rows: Sequence[Row]) -> str:
 def _family_name(name: str) -> str:
     stain, _, metric = name.partition(".")
     return f"{stain} {METRIC_TITLES.get(metric, metric)}"
-
-
-def _many(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
 
 
 def _counted(counts: Counter[str]) -> str:

@@ -1,4 +1,4 @@
-"""Table cells as people read them. Input is the text of a CSV cell; empty means missing."""
+"""Numbers as people read them, from the text of a CSV cell on; what is missing is a dash."""
 
 from __future__ import annotations
 
@@ -49,15 +49,10 @@ def signed_number_text(value: float | None) -> str:
 
 
 def fold_text(log2fc: float | None) -> str:
-    """A log2 fold change as ``x 2.5``, always at least 1, or ``÷ 2.5`` for a decrease."""
+    """A log2 fold change as a factor of at least 1: ``× 2.5``, or ``÷ 2.5`` for a decrease."""
     if log2fc is None:
         return MISSING
     return f"{'×' if log2fc >= 0 else '÷'} {number_text(2 ** min(abs(log2fc), 60.0), 2)}"
-
-
-def percent_text(part: int, whole: int) -> str:
-    """``part`` of ``whole`` in whole percent; missing where there is nothing to divide by."""
-    return f"{100 * part / whole:.0f} %" if whole else MISSING
 
 
 def plain_number(value: float | None) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from tme.report.artefacts import Row, Run
-from tme.report.words import metric_title
+from tme.report.words import counted, metric_title
 
 FILLED, PARTLY, GAP = "filled", "partly", "gap"
 AUTHORS = "For the authors to write."
@@ -62,7 +62,7 @@ def _introduction(run: Run) -> list[tuple[str, str, str]]:
         ),
         (
             "Patients: source, inclusion, exclusion",
-            f"{len(run.patients())} patients in the sheet.",
+            f"{counted(len(run.patients()), 'patient')} in the sheet.",
             "Source and criteria.",
         ),
         ("Treatments and how they were chosen", "", AUTHORS),
@@ -87,7 +87,6 @@ def _design(run: Run) -> list[tuple[str, str, str]]:
     follow = _follow_up(run)
     endpoints = _endpoints(run)
     metrics = dict.fromkeys(f"{row.get('stain')}.{row.get('metric')}" for row in run.pairs)
-    family = (found.settings.family if found else ()) or run.config.change.primary_metrics
     return [
         (
             "Study design and follow-up",
@@ -102,16 +101,15 @@ def _design(run: Run) -> list[tuple[str, str, str]]:
         ),
         (
             "All candidate variables",
-            f"{len(metrics)} metrics were measured, {len(family)} of them declared as the family; all are "
-            f"in pairs.csv and "
-            "cohort_tests.csv."
+            f"{len(metrics)} metrics were measured, {len(run.family)} of them declared as the family; all "
+            "are in pairs.csv and cohort_tests.csv."
             if found
             else f"{len(metrics)} metrics were measured; all are in pairs.csv.",
             "Clinical variables considered.",
         ),
         (
             "Rationale for sample size",
-            f"{len(run.patients())} patients.",
+            f"{counted(len(run.patients()), 'patient')}.",
             "Why so many; what effect they can show.",
         ),
         (
@@ -124,8 +122,7 @@ def _design(run: Run) -> list[tuple[str, str, str]]:
         (
             "How marker values were handled; cut points",
             "Continuous: log2 fold change or difference, no cut point was sought. Calls use a threshold set "
-            "by "
-            "repeatability, not by outcome.",
+            "by repeatability, not by outcome.",
             "",
         ),
     ]
@@ -212,7 +209,7 @@ def _endpoints(run: Run) -> str:
         "os_days": "overall survival",
     }
     given = [
-        f"{title} ({n} patients)"
+        f"{title} ({counted(n, 'patient')})"
         for column, title in columns.items()
         if (n := sum(bool(row[column]) for row in run.associated.outcomes))
     ]
@@ -224,5 +221,7 @@ def _events(tests: Sequence[Row]) -> str:
     for test, title in (("cox_pfs", "progression"), ("cox_os", "death")):
         row = next((one for one in tests if one["test"] == test and one["subset"] == "all"), None)
         if row is not None and row["n_events"]:
-            parts.append(f"{row['n_events']} events of {title} in {row['n']} patients")
+            parts.append(
+                f"{counted(int(row['n_events']), 'event')} of {title} in {counted(int(row['n']), 'patient')}"
+            )
     return f"{'; '.join(parts)}." if parts else ""

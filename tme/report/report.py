@@ -61,8 +61,7 @@ def report_page(run: Run) -> str:
     sections = [section(name, run) for name in run.config.change.primary_metrics]
     others = [section(name, run) for name in other_metrics(run)]
     found = run.associated
-    declared = (found.settings.family if found else ()) or run.config.change.primary_metrics
-    forest = forests(found.tests, declared) if found else []
+    forest = forests(found.tests, run.family) if found else []
     survival = kaplan_meiers(found.survival, found.tests) if found else []
     data = {
         "pair": [name.replace("_", " ") for name in run.pair],

@@ -14,6 +14,7 @@ from tme.report.numbers import number_text
 MARGIN = 0.04
 ZERO_GAP = 0.09
 LONGEST_FACTOR = 13
+FEWEST_TICKS = 3
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,9 @@ class Axis:
 def log_axis(values: Sequence[float]) -> Axis:
     """A logarithmic axis, at least a factor of four long; zeros get a place of their own below it."""
     positive = [value for value in values if value > 0]
-    low = math.log10(min(positive)) if positive else 0.0
-    high = math.log10(max(positive)) if positive else 1.0
+    if not positive:
+        return Axis(-1.0, 1.0, ((0.0, "0"),), 0.0, log=True)
+    low, high = math.log10(min(positive)), math.log10(max(positive))
     missing = max(0.0, math.log10(4) - (high - low))
     low, high = low - missing / 2, high + missing / 2
     length = high - low
@@ -62,10 +64,10 @@ def log_axis(values: Sequence[float]) -> Axis:
 
 
 def linear_axis(values: Sequence[float], signed: bool = False) -> Axis:
-    """A linear axis over the values and 0."""
+    """A linear axis over the values and 0; where there is nothing else, 0 alone."""
     low, high = min([0.0, *values]), max([0.0, *values])
     if low == high:
-        high = low + 1
+        return Axis(-1.0, 1.0, ((0.0, "0"),))
     step = _step(high - low)
     first, last = math.floor(low / step), math.ceil(high / step)
     ticks = [(index * step, _tick_text(index * step, step, signed)) for index in range(first, last + 1)]
@@ -101,9 +103,17 @@ def factor_text(log2fc: int) -> str:
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    """1, 2, 5 within each decade; whole decades, or every second or third, where the axis is long."""
+    """1, 2, 5 within each decade, all digits where these are fewer than three; decades on a long axis."""
     length = high - low
-    steps = (1.0,) if length > 3 else (1.0, 2.0, 5.0)
+    if length > 3:
+        return _ticks_at((1.0,), low, high)
+    few = _ticks_at((1.0, 2.0, 5.0), low, high)
+    return few if len(few) >= FEWEST_TICKS else _ticks_at(tuple(map(float, range(1, 10))), low, high)
+
+
+def _ticks_at(steps: Sequence[float], low: float, high: float) -> list[float]:
+    """The steps within each decade; of a very long axis every second decade, or third."""
+    length = high - low
     every = max(1, math.ceil(length / 7))
     decades = [
         decade for decade in range(math.floor(low), math.ceil(high) + 1) if decade % every == 0 or every == 1

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tme.report.artefacts import Row
 from tme.report.numbers import plain_number, value_of
-from tme.report.words import CALL_TITLES, metric_title
+from tme.report.words import CALL_TITLES, metric_title, sentence
 
 ENDPOINT_TITLES = {"pfs": "Progression-free survival", "os": "Overall survival"}
 HAZARDS = {"pfs": "cox_pfs", "os": "cox_os"}
@@ -85,7 +85,7 @@ def _hazard(row: Row) -> str:
     if estimate is None:
         return f"No hazard ratio: {row['reason']}"
     interval = "" if low is None or high is None else f" ({plain_number(low)} to {plain_number(high)})"
-    return f"{row['effect'].capitalize()}: {plain_number(estimate)}{interval}"
+    return f"{sentence(row['effect'])}: {plain_number(estimate)}{interval}"
 
 
 def _times(last: float) -> tuple[int, ...]:

@@ -45,6 +45,16 @@ def metric_title(stain: str, metric: str) -> str:
     return f"{stain_title(stain)} {METRIC_TITLES.get(metric, metric)}"
 
 
+def sentence(text: str) -> str:
+    """The text with a capital first letter and all others as they are, so that NE stays NE."""
+    return text[:1].upper() + text[1:]
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """``1 patient``, ``2 patients``; ``many`` where the plural is more than an s."""
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
+
+
 def stain_title(stain: str) -> str:
     """A stain as papers write it."""
     return STAIN_TITLES.get(stain, stain)

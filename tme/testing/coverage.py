@@ -1,7 +1,7 @@
 """How often intervals hold, and calls are false, on simulated clustered patterns in biopsy-shaped masks.
 
 ``python -m tme.testing.coverage --output docs`` writes ``docs/coverage.csv`` and ``docs/images/power.png``
-(about ten minutes on one core). Blocks, φ, intervals and calls are the functions a run uses; only the
+(about four minutes on one core). Blocks, φ, intervals and calls are the functions a run uses; only the
 segmentation is left out. ``--strips`` takes the estimator before ADR 11 in their place, for comparison.
 """
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
+from statsmodels.stats.multitest import multipletests
 
 from tests import outside_cohort
 from tests.outside_cohort import PATIENTS, truth, write_trial
-from tests.outside_trial import run_trials
+from tests.outside_trial import family_of, run_trials, step_up
 from tme.change import change_columns
 from tme.change.compare import fold_change
 from tme.change.pool import Side
 from tme.metrics import slide_columns
+from tme.pipeline.associate import AssociateRequest, run_associate
 from tme.tables import read_csv
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -59,7 +62,39 @@ def test_what_is_planted_is_known() -> None:
     true = truth(True)
     assert 0.8 < true.auroc < 0.9
     assert outside_cohort.LOG_HAZARD < true.log_hazard < 0.95 * outside_cohort.LOG_HAZARD
-    assert math.isclose(true.log_odds / true.log_hazard, -outside_cohort.SHIFT / 0.18, rel_tol=1e-9)
+    assert outside_cohort.SHIFT / outside_cohort.SPREAD**2 * 0.95 < true.log_odds < 2.78
+
+
+def test_noise_weakens_the_hazard_by_its_share_in_the_variance_of_all_patients() -> None:
+    generator = np.random.default_rng(0)
+    n, counted = 400_000, outside_cohort.COUNTS[outside_cohort.PLANTED] * 5
+    responds = generator.uniform(size=n) < outside_cohort.RESPONDERS / outside_cohort.PAIRED
+    rise = outside_cohort.SHIFT * responds + generator.normal(0, outside_cohort.SPREAD, n)
+    noise = math.sqrt(2 * outside_cohort.OVERDISPERSION / counted) / math.log(2)
+    slope = np.polyfit(rise + generator.normal(0, noise, n), rise, 1)[0]
+    assert truth(True).log_hazard == pytest.approx(outside_cohort.LOG_HAZARD * slope, rel=2e-3)
+
+
+def test_adjusted_p_values_are_benjamini_and_hochbergs() -> None:
+    p = np.random.default_rng(1).beta(0.4, 1, 20).round(2).tolist()
+    assert step_up(p) == pytest.approx(multipletests(p, method="fdr_bh")[1].tolist())
+    assert step_up([]) == []
+
+
+def test_a_family_that_is_not_the_declared_one_is_an_error(tmp_path: Path) -> None:
+    run_associate(AssociateRequest(tmp_path, write_trial(tmp_path, 1)), lambda _: None)
+    rows = read_csv(tmp_path / "cohort_tests.csv")
+    assert len(family_of(rows)) == 20
+    declared = [row for row in rows if row["family"]]
+    outside = next(row for row in rows if row["p"] and not row["family"])
+    for spoilt in (
+        [row for row in rows if row is not declared[0]],
+        [{**row, "subset": "LMS"} if row is declared[0] else row for row in rows],
+        [{**row, "p_adjusted": row["p"]} if row is outside else row for row in rows],
+        [{**row, "p_adjusted": "0.0001"} if row is declared[0] else row for row in rows],
+    ):
+        with pytest.raises(ValueError, match=r"family|adjusted"):
+            family_of(spoilt)
 
 
 @pytest.mark.slow

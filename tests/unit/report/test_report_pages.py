@@ -20,7 +20,6 @@ from tme.report.numbers import (
     interval_text,
     number_text,
     p_text,
-    percent_text,
     plain_number,
     signed_text,
     value_of,
@@ -360,4 +359,3 @@ class TestNumbers:
         assert interval_text(1.0, None) == ""
         assert (fold_text(1.0), fold_text(-1.0), fold_text(None)) == ("× 2", "÷ 2", "–")
         assert signed_text(-0.5) == "\u22120.50"
-        assert (percent_text(1, 3), percent_text(0, 0)) == ("33 %", "–")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tme.tables import read_csv
 from tme.testing.coverage import Setting, recovered, simulate, table_settings
 from tme.testing.patterns import MASKS, log_gaussian, matern, thomas, tissue_of
 from tme.testing.strips import strip_blocks
 
+DOCS = Path(__file__).parents[3] / "docs"
 PAIRS = 300
 WIDE = Setting("thomas", "excision", 3.0, 300.0, 9.0, 150.0)
 
@@ -78,3 +83,65 @@ def test_strips_cover_each_pixel_once() -> None:
     blocks = strip_blocks(mask, tissue_of(mask), 1.0)
     assert ((blocks.labels >= 0) == mask).all()
     np.testing.assert_allclose(blocks.areas_mm2, 0.5, rtol=0.25)
+
+
+Row = dict[str, str]
+
+
+def other(process: str, spread_um: float) -> Callable[[Row], bool]:
+    return lambda row: (row["process"], float(row["spread_um"]), row["phi"]) == (process, spread_um, "6.0")
+
+
+def usual(area_mm2: float) -> Callable[[Row], bool]:
+    return lambda row: float(row["area_mm2"]) == area_mm2 and row["phi"] != "6.0" and row["between"] == "0.0"
+
+
+# The rows of the table in docs/uncertainty.md, in its order.
+DOCUMENTED: list[Callable[[Row], bool]] = [
+    usual(12.0), usual(3.0), usual(1.0), other("thomas", 25.0), other("matern", 100.0),
+    other("matern", 300.0), other("log-gaussian", 50.0), other("log-gaussian", 100.0), other("thomas", 200.0),
+]  # fmt: skip
+
+
+def outwards(rows: list[Row], column: str) -> tuple[str, str]:
+    """Lowest and highest share, rounded away from each other to three digits."""
+    shares = [float(row[column]) for row in rows]
+    low, high = math.floor(1000 * min(shares) + 1e-6), math.ceil(1000 * max(shares) - 1e-6)
+    return f".{low:03d}", f".{high:03d}"
+
+
+def at_most(rows: list[Row], column: str) -> str:
+    high = outwards(rows, column)[1]
+    return "0" if high == ".000" else f"≤ {high}"
+
+
+def test_the_documented_table_is_that_of_the_file() -> None:
+    rows = read_csv(DOCS / "coverage.csv")
+    assert {row["pairs"] for row in rows} == {"2000"}
+    assert len(rows) == len(list(table_settings()))
+    lines = (DOCS / "uncertainty.md").read_text(encoding="utf-8").splitlines()
+    table = [line for line in lines if line.startswith("| ") and "mm²" in line]
+    assert len(table) == len(DOCUMENTED) + 1
+    for line, belongs in zip(table, DOCUMENTED, strict=False):
+        chosen = [row for row in rows if belongs(row)]
+        wanted = ["–".join(outwards(chosen, name)) for name in ("fc_covered", "density_covered")]
+        wanted += [at_most(chosen, name) for name in ("called_rc", "called")]
+        assert [cell.strip() for cell in line.split("|")[3:7]] == wanted, line
+    repeats = [row for row in rows if row["between"] != "0.0"]
+    assert (
+        f"{at_most(repeats, 'called_rc')} with rc from repeats | {at_most(repeats, 'called')} |" in table[-1]
+    )
+
+
+def test_the_file_keeps_the_bounds_that_intervals_and_calls_are_held_to() -> None:
+    rows = [row for row in read_csv(DOCS / "coverage.csv") if row["between"] == "0.0"]
+    repeats = [row for row in read_csv(DOCS / "coverage.csv") if row["between"] != "0.0"]
+    for row in rows:
+        area, covered = float(row["area_mm2"]), float(row["fc_covered"])
+        assert area < 3 or 0.92 <= covered <= 0.98, row
+        assert area < 1 or covered >= 0.90, row
+        assert (row["not_evaluable"] == "1.0") == (area < 1), row
+        assert int(row["blocks"]) < 8 or float(row["density_covered"]) >= 0.92, row
+        # Clusters wider than the blocks can tell have more.
+        assert float(row["called_rc"]) <= (0.10 if float(row["spread_um"]) >= 200 else 0.07), row
+    assert all(float(row["called_rc"]) <= 0.05 for row in repeats)

@@ -64,6 +64,19 @@
     }));
   }
 
+  // A legend names what its chart holds and nothing else.
+  const MARKS = {
+    slope: (plot) => column(plot.strokes, "call"),
+    waterfall: (plot) => plot.bars.flatMap((bar) => (
+      bar.value === null ? ["cross"] : [plot.by_response ? bar.group : bar.call, bar.call === "within_noise" ? bar.call : ""]
+    )).concat(plot.rc ? ["band"] : []),
+  };
+
+  function keepLegend(place, plot) {
+    const marks = new Set((MARKS[place.dataset.chart] || (() => []))(plot));
+    place.closest("figure").querySelectorAll("[data-mark]").forEach((item) => { item.hidden = !marks.has(item.dataset.mark); });
+  }
+
   // ---- slope ----------------------------------------------------------------------------------
 
   function slope(place, plot) {
@@ -297,6 +310,7 @@
     if (!plot) return;
     views.set(place, null);
     place.replaceChildren();
+    keepLegend(place, plot);
     const view = await Bokeh.Plotting.show(DRAWERS[place.dataset.chart](place, plot), place);
     views.set(place, view);
     place.dataset.drawn = place.dataset.key;
@@ -440,8 +454,12 @@
       place.setAttribute("aria-label", `${place.dataset.chart === "slope" ? "Slope plot" : "Waterfall"} of ${metric.title}`);
       draw(place);
     });
-    box.querySelectorAll(".judged").forEach((item) => { item.hidden = !metric.judged; });
-    box.querySelector(".nothing").hidden = Boolean(metric.slope || metric.waterfall);
+    const [slopeNote, waterfallNote] = box.querySelectorAll("figcaption small");
+    slopeNote.textContent = [metric.unit, metric.slope && metric.slope.axis.log ? "logarithmic" : "linear"].filter(Boolean).join(", ");
+    const known = metric.waterfall && metric.waterfall.bars.some((bar) => bar.low !== null);
+    waterfallNote.textContent = (metric.judged ? "fold" : "difference") + (known ? ", with 95 % interval" : "");
+    box.querySelector(".nothing").hidden = Boolean(metric.slope);
+    box.querySelector(".unfit").hidden = Boolean(!metric.slope || metric.waterfall);
     const table = box.querySelector("table");
     table.dataset.table = name;
     table.tBodies[0].replaceChildren(...metric.changes.map(changeRow));

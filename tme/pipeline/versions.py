@@ -9,7 +9,7 @@ STAGES: dict[str, int] = {
     "stain": 4,
     "section": 1,
     "cells": 3,
-    "vessels": 1,
+    "vessels": 2,
     "regions": 1,
     "measure": 4,
     "overlay": 2,

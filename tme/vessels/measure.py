@@ -81,7 +81,7 @@ def _measured(
     evidence = Evidence(
         area_um2=max(px_to_um2(shape.area, coarse), px_to_um2(shown.stained_px, mpp)),
         endothelium_um2=px_to_um2(shown.stained_px, mpp),
-        lumen_um2=px_to_um2(np.count_nonzero(filled.lumen), coarse),
+        lumen_um2=px_to_um2(int(np.count_nonzero(filled.lumen)), coarse),
         min_feret_um=px_to_um(shape.min_feret, coarse),
         max_feret_um=px_to_um(shape.max_feret, coarse),
         solidity=shape.solidity,

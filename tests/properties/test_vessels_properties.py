@@ -11,9 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.vessel_scenes import MPP, Scene, vessels_of
+from tme.config import VesselSettings
 from tme.geometry import Box
 from tme.vessels.connect import SlideLabels, label_pieces
+from tme.vessels.fill import Filled
 from tme.vessels.packed import PackedPlane, pack, unpack
+from tme.vessels.part import parted
 from tme.vessels.shape import measure_shape, outline_polygon
 
 SIDE_UM = 150
@@ -132,3 +135,50 @@ def test_a_disc_is_measured_as_a_disc(radius, dx, dy):
     assert shape.max_feret == pytest.approx(2 * radius, abs=1.5)
     assert shape.eccentricity < 0.4
     assert outline_polygon(disc).area == pytest.approx(shape.area, rel=0.03)
+
+
+def touching(distance, first, second, angle):
+    """Pixels of two rings whose middles lie so far apart, µm and degrees."""
+    dx, dy = distance / 2 * math.cos(math.radians(angle)), distance / 2 * math.sin(math.radians(angle))
+    scene = Scene(SIDE_UM, SIDE_UM)
+    scene.vessel(75 - dx, 75 - dy, first, first)
+    scene.vessel(75 + dx, 75 + dy, second, second)
+    return scene.rgb()
+
+
+@settings(max_examples=15)
+@given(
+    first=st.floats(8, 20),
+    ratio=st.floats(0.6, 1.0),
+    pressed=st.floats(-0.5, 1.0),
+    angle=st.floats(0, 180),
+    turns=st.integers(1, 3),
+)
+def test_rings_that_touch_are_two_however_the_section_lies(first, ratio, pressed, angle, turns):
+    second = max(7.0, ratio * first)
+    pixels = touching(first + second + 2 - pressed, first, second, angle)
+    table = vessels_of(pixels).table
+    assert table.num_rows == 2
+    assert vessels_of(np.ascontiguousarray(np.rot90(pixels, turns))).table.num_rows == 2
+
+
+@settings(max_examples=40)
+@given(seed=st.integers(0, 10_000), n=st.integers(1, 6))
+def test_parting_keeps_every_pixel_and_gives_it_once(seed, n):
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:90, :90]
+    stained, lumen = np.zeros((90, 90), bool), np.zeros((90, 90), bool)
+    for _ in range(n):
+        cy, cx = rng.uniform(25, 65, 2)
+        radius = rng.uniform(7, 18)
+        inside = (y - cy) ** 2 + (x - cx) ** 2
+        stained |= inside <= radius**2
+        lumen |= inside <= (radius - rng.uniform(3, 5)) ** 2
+    outline = label_pieces(stained | lumen).labels == 1  # an object is one piece
+    lumen &= outline
+    parts = parted(outline & ~lumen, Filled(outline, lumen), VesselSettings(), MPP)
+    assert np.array_equal(np.sum(parts, axis=0), outline)
+    assert len(parts) <= max(1, label_pieces(lumen).count)
+    assert all(label_pieces(part).count == 1 for part in parts)
+    again = parted(outline & ~lumen, Filled(outline, lumen), VesselSettings(), MPP)
+    assert all(np.array_equal(one, other) for one, other in zip(parts, again, strict=True))

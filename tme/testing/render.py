@@ -21,7 +21,7 @@ from tme.testing.render_spec import MPP, Look, SlideSpec, draw_look
 from tme.testing.render_stamp import Texture
 from tme.testing.render_tissue import Plan, plan_slide
 from tme.testing.render_truth import Truth, make_truth
-from tme.testing.render_vessels import Vessel, paint_vessel, place_vessels
+from tme.testing.render_vessels import Vessel, paint_vessel, place_touching, place_vessels
 
 __all__ = ["Layout", "Rendered", "SlideSpec", "Truth", "lay_out", "render_slide"]
 
@@ -53,11 +53,16 @@ class Layout:
 
 def lay_out(spec: SlideSpec, seed: int) -> Layout:
     """Place tissue, vessels and cells. `render_slide` paints the same layout from the same seed."""
-    streams = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(8)]
+    *streams, beside = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(9)]
     look = draw_look(spec.stain, streams[0])
     plan = plan_slide(spec, look, streams[1])
     taken = Occupancy.empty(plan)
-    vessels = place_vessels(plan, round(spec.mvd_per_mm2 * spec.area_mm2), taken, streams[3])
+    n_vessels = round(spec.mvd_per_mm2 * spec.area_mm2)
+    if spec.stain == "CD31":
+        # A stream of its own: slides of other stains stay as they are, to the byte.
+        vessels = place_touching(plan, n_vessels, taken, (streams[3], beside))
+    else:
+        vessels = place_vessels(plan, n_vessels, taken, streams[3])
     cells = place_cells(plan, spec, look, vessels, taken, streams[4])
     return Layout(spec, look, plan, vessels, cells, streams)
 

@@ -108,3 +108,7 @@ class Occupancy:
     def take_polygon(self, outline: Points) -> None:
         """Mark a polygon (px) as taken."""
         cv2.fillPoly(self.taken, [np.round(outline / PX).astype(np.int32)], 1)
+
+    def free_polygon(self, outline: Points) -> None:
+        """Mark a polygon (px) as free."""
+        cv2.fillPoly(self.taken, [np.round(outline / PX).astype(np.int32)], 0)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+import shapely
 from numpy.typing import NDArray
+from shapely.affinity import translate
 
 from tme.testing.render_ground import Canvas
 from tme.testing.render_noise import Field, ramp
@@ -19,7 +21,12 @@ from tme.units import px_to_um
 KINDS = ("capillary", "slit", "lengthwise", "large")
 SHARES = (0.36, 0.22, 0.26, 0.16)
 LUMEN_UM = 4.0
+TOUCHING_SHARE = 0.1
+"""Largest share of a slide's vessels that touch another: back-to-back capillaries, a vein by its artery."""
+PRESSED_UM = 0.4
+"""How far the outlines of two that touch run into each other."""
 _FINE = 4
+_CLEAR_UM = 7
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +53,56 @@ class Vessel:
     muscle_um: float
 
 
+def place_touching(
+    plan: Plan, n: int, taken: Occupancy, streams: tuple[np.random.Generator, np.random.Generator]
+) -> list[Vessel]:
+    """Draw ``n`` vessels of which a share drawn for the slide, up to `TOUCHING_SHARE`, touch another.
+
+    ``streams`` are what vessels that stand alone, and their neighbours, are drawn from.
+    """
+    alone, beside = streams
+    pairs = round(float(beside.uniform(0, TOUCHING_SHARE)) * n / 2)
+    vessels = place_vessels(plan, n - pairs, taken, alone)
+    added: list[Vessel] = []
+    for index in beside.permutation(len(vessels)):
+        if len(added) == pairs:
+            break
+        neighbour = _neighbour(vessels[index], plan, taken, beside)
+        if neighbour is not None:
+            taken.take_polygon(grown(neighbour.outline, (1.0 + neighbour.muscle_um) * PX))
+            added.append(neighbour)
+    return vessels + added
+
+
+def _neighbour(host: Vessel, plan: Plan, taken: Occupancy, rng: np.random.Generator) -> Vessel | None:
+    """A vessel pressed against another from any side; None where there is no room, or a coat between."""
+    kind, towards = str(rng.choice(KINDS, p=SHARES)), float(rng.uniform(0, 2 * np.pi))
+    centre = host.outline.mean(0)
+    vessel = _draw(kind, centre, float(fibre_angle(plan, centre[None])[0]), plan, rng)
+    if host.muscle_um or vessel.muscle_um:
+        return None
+    move = _until_pressed(host.outline, vessel.outline, np.array([np.cos(towards), np.sin(towards)]))
+    lumen = None if vessel.lumen is None else vessel.lumen + move
+    vessel = replace(vessel, outline=vessel.outline + move, lumen=lumen)
+    others = Occupancy(taken.taken.copy())
+    others.free_polygon(grown(host.outline, 2.0 * PX))
+    fits = _inside(plan, vessel.outline) and others.polygon_fits(vessel.outline, _CLEAR_UM)
+    return vessel if fits else None
+
+
+def _until_pressed(host: Points, outline: Points, towards: Points) -> Points:
+    """How far to move an outline away from the host's middle until they only just overlap, px."""
+    still, moved = shapely.Polygon(host).buffer(-PRESSED_UM * PX), shapely.Polygon(outline).buffer(0)
+    near, far = 0.0, 400.0 * PX
+    for _ in range(20):
+        middle = (near + far) / 2
+        if translate(moved, *(middle * towards)).intersects(still):
+            near = middle
+        else:
+            far = middle
+    return np.asarray(far * towards)
+
+
 def place_vessels(plan: Plan, n: int, taken: Occupancy, rng: np.random.Generator) -> list[Vessel]:
     """Draw ``n`` vessels that do not touch, mostly in tumour and stroma; marks what they take."""
     weight = (plan.inside > 30) * (1 + 1.2 * plan.stroma) * (1 - 0.9 * plan.fat) * (1 - plan.necrosis) ** 2
@@ -57,7 +114,7 @@ def place_vessels(plan: Plan, n: int, taken: Occupancy, rng: np.random.Generator
         for centre, angle in zip(centres, angles, strict=True):
             kind = str(rng.choice(KINDS, p=SHARES)) if attempt < 6 else "slit"
             vessel = _draw(kind, centre, float(angle), plan, rng)
-            if not _inside(plan, vessel.outline) or not taken.polygon_fits(vessel.outline, 7):
+            if not _inside(plan, vessel.outline) or not taken.polygon_fits(vessel.outline, _CLEAR_UM):
                 continue
             taken.take_polygon(grown(vessel.outline, (1.0 + vessel.muscle_um) * PX))
             vessels.append(vessel)

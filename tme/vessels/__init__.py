@@ -1,7 +1,8 @@
 """Windows of a slide -> Vessels: endothelium masks, joined over the whole slide.
 
 `find.mask_task` turns windows into packed masks and can run anywhere; `join.join_masks` joins them.
-Nothing is owned by a window: a vessel that crosses five of them is one row.
+Nothing is owned by a window: a vessel that crosses five of them is one row. Vessels that touch are
+parted (`tme.vessels.part`) once an object is whole.
 """
 
 from tme.vessels.find import find_vessels, mask_task

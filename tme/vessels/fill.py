@@ -61,12 +61,12 @@ class Filled:
     ----------
     outline : (H, W) bool
         Stain, lumen and bridged gaps: 8-connected.
-    lumen_px : int
-        Pixels in holes of at least the least lumen.
+    lumen : (H, W) bool
+        Holes of at least the least lumen, inside the outline.
     """
 
     outline: Bits
-    lumen_px: int
+    lumen: Bits
 
 
 def join_radius(settings: VesselSettings, mpp: float) -> int:
@@ -103,7 +103,7 @@ def fill_vessel(
         if area <= small:
             outline[place][hole] = 1
     _bridge(outline)
-    return Filled(outline.view(bool), int(lumen.sum()))
+    return Filled(outline.view(bool), lumen)
 
 
 def gapped_lumens(
@@ -132,7 +132,7 @@ def sealed_lumens(
     """
     lumen = known.copy()
     _add_lumens(lumen, stained, 0, around, settings, mpp)
-    least = _least_lumen_px(settings, mpp)
+    least = least_lumen_px(settings, mpp)
     # Most walls have no gap: one look at the widest sealing says whether there is anything to find.
     whole = (stained | lumen).view(np.uint8)
     if radii and any(True for _ in pieces(_enclosed(whole, radii[-1]), least)):
@@ -148,7 +148,7 @@ def _add_lumens(
     reach, contact = join_radius(settings, mpp), um_to_whole_px(CONTACT_UM, mpp)
     whole = (stained | lumen).view(np.uint8)
     near: Bytes | None = None
-    for place, hole, area in pieces(_enclosed(whole, radius), _least_lumen_px(settings, mpp)):
+    for place, hole, area in pieces(_enclosed(whole, radius), least_lumen_px(settings, mpp)):
         if radius > reach and _half_width(hole) < WIDER_THAN_GAP * radius:
             continue
         if not is_lumen(place, hole, area, around, settings, mpp):
@@ -163,7 +163,7 @@ def _enclosed(whole: Bytes, radius: int) -> Bytes:
     return opened(inner, 1) if radius else inner
 
 
-def _least_lumen_px(settings: VesselSettings, mpp: float) -> float:
+def least_lumen_px(settings: VesselSettings, mpp: float) -> float:
     return float(np.pi / 4 * um_to_px(settings.min_lumen_um, mpp) ** 2)
 
 

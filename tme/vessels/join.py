@@ -3,8 +3,8 @@
 Passes over the windows, each holding one at a time: stained pieces are connected across borders and
 kept where they are positive; empty regions that they line, and holes that their walls enclose but for
 a gap, are lumens; kept pieces, widened by half the joining distance, and lumens are connected again,
-which says what belongs to one vessel; each vessel is put together in its own box, filled, measured
-and judged. Nothing depends on the order or number of tasks.
+which says what belongs together; each such object is put together in its own box, filled, parted where
+vessels touch, measured and judged. Nothing depends on the order or number of tasks.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tme.units import um_to_whole_px
 from tme.vessels.fill import CONTACT_UM, join_radius
 from tme.vessels.group import group_parts
 from tme.vessels.lumen import find_lumens, gapped_parts
-from tme.vessels.measure import measure_vessel
+from tme.vessels.measure import measure_vessels
 from tme.vessels.packed import PackedPlane, WindowMask
 from tme.vessels.supported import keep_supported
 from tme.vessels.table import vessel_table
@@ -56,8 +56,8 @@ def join_masks(
     contact = um_to_whole_px(CONTACT_UM, mpp)
     groups = group_parts(kept, stained, lumens, join_radius(settings, mpp), contact)
     threshold = profile.dab_threshold_od or 1.0
-    rows = [measure_vessel(group, pale, dark, settings, mpp, threshold) for group in groups]
-    table = vessel_table([row for row in rows if row is not None], mpp, info.mpp)
+    rows = [row for group in groups for row in measure_vessels(group, pale, dark, settings, mpp, threshold)]
+    table = vessel_table(rows, mpp, info.mpp)
     provenance = {
         "work_mpp_um": mpp,
         "dab_threshold_od": profile.dab_threshold_od,

@@ -12,6 +12,8 @@ CONFOUNDERS = (
     "Lymphatics stain too; telling them apart needs D2-40.",
     "CD34 marks the tumour cells of several sarcomas themselves and stromal fibroblasts.",
     "A vessel cut twice by the section is two objects.",
+    "Vessels whose walls touch are parted where each has a lumen and a wall of its own and a notch lies "
+    "between them; solid ones that touch, and nets, count as one.",
 )
 
 COLUMNS = (

@@ -15,7 +15,7 @@ from tme.testing.render_cells import KINDS, CellList
 FIRST_SEED = 910_000
 """Far from every seed a test or a demo uses."""
 HELD_SEED = 920_000
-COUNTS = {"HE": 1000, "CD8": 80, "CD31": 40}
+COUNTS = {"HE": 1300, "CD8": 80, "CD31": 40}
 """Many small slides: what a network learns by heart is the look of a slide, not the cells on it."""
 AREA_MM2 = 0.1
 GLASS = 225

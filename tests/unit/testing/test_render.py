@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tme.errors import ConfigError
 from tme.testing.render import Rendered, SlideSpec, lay_out, render_slide
 from tme.testing.render_spec import MPP, PX, draw_look
+from tme.testing.render_vessels import TOUCHING_SHARE
 
 STAINS = ("HE", "CD8", "CD31")
 
@@ -130,7 +131,7 @@ def test_he_and_cd8_show_no_brown_vessels(small_slides: dict[str, Rendered]) -> 
     assert np.median(value[labels > 0]) < 0.1
 
 
-def test_vessel_label_map_agrees_with_areas_and_keeps_vessels_apart(
+def test_vessel_label_map_agrees_with_areas_and_few_vessels_touch(
     small_slides: dict[str, Rendered],
 ) -> None:
     truth = small_slides["CD31"].truth
@@ -139,7 +140,10 @@ def test_vessel_label_map_agrees_with_areas_and_keeps_vessels_apart(
     assert areas == pytest.approx(truth.vessels.area_um2, rel=0.05, abs=8)
     assert areas.sum() == pytest.approx(truth.vessels.area_um2.sum(), rel=0.01)
     count, _ = cv2.connectedComponents((labels > 0).astype(np.uint8))
-    assert count - 1 == len(areas)
+    touching = len(areas) - (count - 1)
+    assert 0 <= touching <= TOUCHING_SHARE / 2 * len(areas) + 0.5
+    for label in range(1, len(areas) + 1):
+        assert cv2.connectedComponents((labels == label).astype(np.uint8))[0] == 2
     assert (truth.vessels.lumen_area_um2 < truth.vessels.area_um2).all()
     assert 0 < truth.vessels.has_lumen.sum() < len(areas)
 

@@ -14,7 +14,7 @@ Say = Callable[[str], None]
 Row = Mapping[str, str]
 
 # How far a measured density may lie from the truth, in percent, by stain.
-BOUNDS_PCT = {"HE": 25.0, "CD8": 10.0, "CD31": 12.0}
+BOUNDS_PCT = {"HE": 10.0, "CD8": 10.0, "CD31": 12.0}
 METRIC = {"HE": "til_density_per_mm2", "CD8": "til_density_per_mm2", "CD31": "mvd_per_mm2"}
 CALL = "CD8__evaluable__til_density_per_mm2__change_call"
 

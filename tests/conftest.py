@@ -17,7 +17,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
-LONG_FIRST = ("workflow", "faults", "golden", "properties", "learn")
+LONG_FIRST = ("workflow", "faults")
 """Folders whose files take longest: begun last, one would keep a worker busy while the other waits."""
 
 

@@ -59,7 +59,10 @@ def watch(held: list[Field]) -> Callable[[State], Mapping[str, float]]:
 
 
 def hard(network: NucleusNet, looks: list[Field]) -> list[Field]:
-    """Rendered H&E looks whose lymphocytes a trained network miscounts: what it has yet to learn."""
+    """Rendered H&E looks whose lymphocytes a trained network miscounts: what it has yet to learn.
+
+    Counted at logit 0 and by the plain rule: thresholds and the curve of probability are chosen later.
+    """
     out = []
     for field in looks:
         true = int((field.lymphocyte == 1).sum())

@@ -121,7 +121,11 @@ def parted(stained: Bits, filled: Filled, settings: VesselSettings, mpp: float) 
     zones, cuts = _zones(labels, lumens, count), _cuts(labels)
     while cuts:
         necks = {pair: _neck(zones, pair, cut, planes) for pair, cut in cuts.items()}
-        wrong = [pair for pair, cut in cuts.items() if not _between_two(zones, pair, cut, planes, mpp)]
+        wrong = [
+            pair
+            for pair, cut in cuts.items()
+            if necks[pair] > NECK or not _between_two(zones, pair, cut, planes, mpp)
+        ]
         if not wrong:
             break
         # The broadest first: what it unites may have a neck to the rest.
@@ -218,12 +222,11 @@ def _neck(zones: Zones, pair: tuple[int, int], cut: Places, planes: Planes) -> f
 
 
 def _between_two(zones: Zones, pair: tuple[int, int], cut: Places, planes: Planes, mpp: float) -> bool:
-    """Whether a cut lies between two vessels: two rings, a neck, about two walls, not end to end."""
+    """Whether a narrow cut lies between two vessels: two rings, about two walls apart, not end to end."""
     walls = [_wall(zones[number], planes) for number in pair]
     apart = 2 * float(planes.away.ravel()[cut].min()) - 1
     return (
-        _neck(zones, pair, cut, planes) <= NECK
-        and PILLAR * min(walls) <= apart <= um_to_px(APART_UM, mpp)
+        PILLAR * min(walls) <= apart <= um_to_px(APART_UM, mpp)
         and min(walls) >= um_to_px(LEAST_WALL_UM, mpp)
         and all(_is_ring(zones[number], planes) for number in pair)
         and not all(_ends_at(zones[number], cut, planes.depth.shape) for number in pair)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tme.cells.instances import OFFSET_PX
+from tme.distance import rough_distance_px, without_ipp
 from tme.learn.network import WORK_MPP
 
 CENTRE_PX = 2.0
@@ -113,9 +114,10 @@ def nearest_centre(
     index[row[inside], column[inside]] = np.flatnonzero(inside) + 1
     if not inside.any():
         return index, np.full(shape, 1e6, np.float32)
-    distance, area = cv2.distanceTransformWithLabels(
-        dots, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
+    with without_ipp():
+        distance, area = cv2.distanceTransformWithLabels(
+            dots, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+        )
     of_area = np.zeros(int(area.max()) + 1, np.int32)
     of_area[area[dots == 0]] = index[dots == 0]
     return of_area[area], np.asarray(distance, np.float32)
@@ -176,8 +178,7 @@ def _centre_weight(crop: Crop, known: Plane, distance: NDArray[np.float32]) -> P
 
 
 def _near(shape: NDArray[np.int32]) -> NDArray[np.bool_]:
-    outside = (shape == 0).astype(np.uint8)
-    return cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_5) <= NEAR_PX
+    return rough_distance_px(shape == 0) <= NEAR_PX
 
 
 def _pale(crop: Crop) -> NDArray[np.bool_]:

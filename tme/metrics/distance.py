@@ -8,6 +8,7 @@ import pyarrow as pa
 import shapely
 from numpy.typing import NDArray
 
+from tme.distance import distance_px
 from tme.tissue.types import TissueMask
 
 SUBPIXEL_BITS = 4
@@ -42,5 +43,5 @@ def distance_to_vessels(geometry: pa.ChunkedArray, mpp: float, tissue: TissueMas
         for outline in np.split(fixed, np.flatnonzero(np.diff(ring)) + 1):
             if len(outline):
                 cv2.fillPoly(away, [outline], 0, shift=SUBPIXEL_BITS)
-    distance = np.asarray(cv2.distanceTransform(away, cv2.DIST_L2, cv2.DIST_MASK_PRECISE), np.float32)
+    distance = distance_px(away)
     return np.multiply(distance, np.float32(tissue.mpp), out=distance)

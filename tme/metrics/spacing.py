@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from tme.distance import distance_px
 from tme.tissue.types import Mask, TissueMask
 from tme.units import px_to_mm2, px_to_um
 
@@ -55,7 +55,7 @@ def nearest_neighbours(x_um: Numbers, y_um: Numbers, mask: Mask, tissue: TissueM
 def _to_edge_px(mask: Mask) -> NDArray[np.float32]:
     """(H, W) float32 px from a pixel's centre to the mask's edge; the image's edge is one too."""
     padded = np.pad(mask.astype(np.uint8), 1)
-    distance = np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE), np.float32)
+    distance = distance_px(padded)
     # The map measures to the next pixel's centre; the edge is half a pixel before it.
     return np.asarray(np.maximum(distance[1:-1, 1:-1] - np.float32(0.5), 0.0), np.float32)
 

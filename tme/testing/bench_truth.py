@@ -18,6 +18,7 @@ import shapely
 from numpy.typing import NDArray
 
 from tme.config import Config
+from tme.distance import distance_px
 from tme.pipeline.batch_job import run_batch
 from tme.pipeline.inputs import load_run_cohort
 from tme.store import read_json, write_text
@@ -96,7 +97,7 @@ def compare_vessels(made: Rendered, values: dict[str, float], published: Path) -
     inside = (
         cv2.resize(truth.evaluable.view(np.uint8), labels.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
     )
-    away = cv2.distanceTransform((labels == 0).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    away = distance_px(labels == 0)
     area = np.median(truth.vessels.area_um2[truth.vessels.evaluable])
     return {
         "true": truth.mvd_per_mm2,

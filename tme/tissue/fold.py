@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tme.distance import rough_distance_px
 from tme.slide.types import RGB
 from tme.tissue.glass import Glass
 from tme.tissue.morphology import Mask, even, grown, opened
@@ -157,7 +158,7 @@ def _bands(dense: Mask, mpp: float) -> Mask:
     found = opened(dense, um_to_whole_px(MIN_WIDTH_UM / 2, mpp))
     if not found.any():
         return found
-    depth = cv2.distanceTransform(found.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    depth = rough_distance_px(found)
     pieces = find_pieces(found, diagonal=True)
     areas = pieces.areas(*even(found.shape))
     # The mean depth of a band is a quarter of its width.

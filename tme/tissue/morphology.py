@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tme.distance import rough_distance_px
 from tme.tissue.runs import find_pieces
 
 BAND_ROWS = 1024
@@ -26,7 +27,7 @@ def grow(mask: Mask, radius_px: int) -> None:
         bottom = min(top + BAND_ROWS, mask.shape[0])
         part = np.concatenate([above, mask[top : bottom + radius + 1]])
         source = part if radius_px < 0 else ~part
-        near = cv2.distanceTransform(source.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+        near = rough_distance_px(source)
         band = near[len(above) : len(above) + bottom - top]
         # Rows above the next band must be kept as they were.
         above = part[: len(above) + bottom - top][-(radius + 1) :].copy()

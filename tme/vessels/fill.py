@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from tme.config import VesselSettings
+from tme.distance import distance_px
 from tme.units import um_to_px, um_to_whole_px
 from tme.vessels.morphology import (
     Bits,
@@ -180,9 +181,7 @@ def is_lumen(
 
 def _half_width(hole: Bits) -> float:
     """Radius of the largest disc inside, px."""
-    return float(
-        cv2.distanceTransform(np.pad(hole.view(np.uint8), 1), cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max()
-    )
+    return float(distance_px(np.pad(hole, 1)).max())
 
 
 def _lined(place: Place, hole: Bits, near: Bytes) -> bool:

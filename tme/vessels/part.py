@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from skimage.segmentation import watershed
 
 from tme.config import VesselSettings
+from tme.distance import distance_px
 from tme.units import um2_to_px, um_to_px, um_to_whole_px
 from tme.vessels.fill import CONTACT_UM, Filled, least_lumen_px
-from tme.vessels.morphology import Bits, Bytes, rim, widened, without_holes
+from tme.vessels.morphology import Bits, rim, widened, without_holes
 
 NET_UM2 = 20_000.0
 """Filled area above which an object is a net, as where a tumour's own marker is told (`vessel_shape`)."""
@@ -165,15 +166,11 @@ def _neighbours(lumens: NDArray[np.int32], mpp: float) -> bool:
 def _planes(stained: Bits, filled: Filled, lumens: NDArray[np.int32], mpp: float) -> Planes:
     whole = (stained | filled.lumen).view(np.uint8)
     return Planes(
-        depth=_distance(without_holes(whole) & filled.outline.view(np.uint8)),
-        within=_distance(filled.outline.view(np.uint8)),
-        away=_distance((lumens == 0).view(np.uint8)),
+        depth=distance_px(without_holes(whole) & filled.outline.view(np.uint8)),
+        within=distance_px(filled.outline.view(np.uint8)),
+        away=distance_px((lumens == 0).view(np.uint8)),
         lined=widened(stained.view(np.uint8), um_to_whole_px(CONTACT_UM, mpp)).view(bool),
     )
-
-
-def _distance(mask: Bytes) -> Lengths:
-    return np.asarray(cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE), np.float32)
 
 
 def _zones(labels: NDArray[np.int32], lumens: NDArray[np.int32], count: int) -> Zones:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from tme.cells.basins import hills
 from tme.cells.engines._tuning import Parting
+from tme.distance import distance_px
 from tme.stains.deconvolve import FloatImage
 from tme.units import um2_to_px, um_to_px, um_to_whole_px
 
@@ -27,7 +28,7 @@ def cleaned(mask: Mask, parting: Parting, mpp: float) -> Mask:
 
 def parted(mask: Mask, signal: FloatImage, parting: Parting, mpp: float) -> Labels:
     """(H, W) int32 labels: hills of distance to the border, µm, plus darkness."""
-    distance = cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    distance = distance_px(mask)
     distance = cv2.GaussianBlur(distance, (0, 0), um_to_px(parting.distance_um, mpp)) * np.float32(mpp)
     dark = cv2.GaussianBlur(signal, (0, 0), um_to_px(parting.darkness_um, mpp))
     height = np.asarray(distance + np.float32(parting.darkness) * dark, np.float32)

@@ -11,18 +11,15 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from tme.cells.instances import Decoding
-from tme.learn.augment import Strength
 from tme.learn.field import Field
 from tme.learn.fit import Recipe, State, described, fit, start
 from tme.learn.network import BLOCKS, WIDTHS, NucleusNet
 from tme.learn.score import ask, detection, lymphocytes, match
-from tme.learn.tuning import GENTLE
 from training import sets, synthetic
 
 SHARES = {
@@ -96,7 +93,6 @@ def main() -> None:
     parser.add_argument("--harder", type=int, default=1, help="times a look --start miscounts is taken")
     parser.add_argument("--rate", type=float, default=Recipe.rate)
     parser.add_argument("--start", type=Path, help="weights.pt of an earlier run to go on from")
-    parser.add_argument("--gentle", action="store_true", help="augment as gently as `tme train` does")
     parser.add_argument("--everything", action="store_true", help="learn from the held fields too")
     chosen = parser.parse_args()
     chosen.work.mkdir(parents=True, exist_ok=True)
@@ -105,8 +101,7 @@ def main() -> None:
     split = sets.load(chosen.data)
     looks = list(synthetic.fields(chosen.first_look, dict(zip(synthetic.COUNTS, chosen.looks, strict=True))))
     fields = split.train + (split.held if chosen.everything else []) + looks
-    strength = replace(GENTLE, recolour=Strength.recolour) if chosen.gentle else Strength()
-    recipe = Recipe(chosen.steps, rate=chosen.rate, shares=SHARES, strength=strength, seed=chosen.seed)
+    recipe = Recipe(steps=chosen.steps, rate=chosen.rate, shares=SHARES, seed=chosen.seed)
     network = NucleusNet(chosen.widths, chosen.blocks).to(memory_format=torch.channels_last)
     if chosen.start is not None:
         network.load_state_dict(torch.load(chosen.start, weights_only=True))

@@ -183,6 +183,9 @@ class VesselSettings(Settings):
         0.5, ge=0.25, le=1.1, description="µm/px of the vessel mask; never finer than the slide itself."
     )
     join_um: Positive = Field(4.0, le=20, description="µm; fragments closer than this are one vessel.")
+    line_um: float = Field(
+        14.0, ge=0, le=50, description="µm; stretches that lie end to end closer than this are one vessel."
+    )
     min_area_um2: Positive = Field(30.0, le=500, description="µm² of filled vessel; smaller is a speck.")
     min_lumen_um: Positive = Field(
         4.0, le=20, description="µm; equivalent diameter from which a hole is a lumen."

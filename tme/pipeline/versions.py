@@ -9,7 +9,7 @@ STAGES: dict[str, int] = {
     "stain": 5,
     "section": 2,
     "cells": 4,
-    "vessels": 2,
+    "vessels": 3,
     "regions": 1,
     "measure": 4,
     "overlay": 2,

@@ -9,21 +9,29 @@ vessels touch, measured and judged. Nothing depends on the order or number of ta
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from tme.config import VesselSettings
 from tme.slide.types import SlideInfo
 from tme.stains.types import StainProfile
 from tme.units import um_to_whole_px
 from tme.vessels.fill import CONTACT_UM, join_radius
-from tme.vessels.group import group_parts
+from tme.vessels.group import Group, group_parts
+from tme.vessels.link import in_line
 from tme.vessels.lumen import find_lumens, gapped_parts
 from tme.vessels.measure import measure_vessels
 from tme.vessels.packed import PackedPlane, WindowMask
 from tme.vessels.supported import keep_supported
-from tme.vessels.table import vessel_table
+from tme.vessels.table import Row, vessel_table
 from tme.vessels.types import Vessels
 from tme.vessels.windows import CORE_PX, vessel_mpp
+
+Measure = Callable[[Group], list[Row]]
 
 
 def join_masks(
@@ -56,11 +64,41 @@ def join_masks(
     contact = um_to_whole_px(CONTACT_UM, mpp)
     groups = group_parts(kept, stained, lumens, join_radius(settings, mpp), contact)
     threshold = profile.dab_threshold_od or 1.0
-    rows = [row for group in groups for row in measure_vessels(group, pale, dark, settings, mpp, threshold)]
-    table = vessel_table(rows, mpp, info.mpp)
+    measure = partial(
+        measure_vessels, pale=pale, dark=dark, settings=settings, mpp=mpp, threshold_od=threshold
+    )
+    table = vessel_table(_lines_joined(groups, measure, settings.line_um, mpp), mpp, info.mpp)
     provenance = {
         "work_mpp_um": mpp,
         "dab_threshold_od": profile.dab_threshold_od,
         "threshold_source": profile.threshold_source,
     }
     return Vessels(table, provenance)
+
+
+def _lines_joined(groups: Iterable[Group], measure: Measure, gap_um: float, mpp: float) -> list[Row]:
+    """Rows of all groups, those that lie end to end measured as one."""
+    rows, single, owners = [], [], []
+    for group in groups:
+        found = measure(group)
+        if len(found) == 1 and group.step() == 1:
+            single += found
+            owners.append(group)
+        else:
+            rows += found
+    pairs = in_line(single, gap_um, mpp)
+    for members in _chains(pairs, len(single)):
+        whole = Group(tuple(part for index in members for part in owners[index].parts))
+        rows += (measure(whole) if len(members) > 1 else None) or [single[index] for index in members]
+    return rows
+
+
+def _chains(pairs: Sequence[tuple[int, int]], count: int) -> list[list[int]]:
+    """Indices below ``count`` that pairs hold together."""
+    one, other = np.array(pairs, np.int64).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(one)), (one, other)), (count, count))
+    number, label = connected_components(graph, directed=False)
+    chains: list[list[int]] = [[] for _ in range(number)]
+    for index, chain in enumerate(label):
+        chains[chain].append(index)
+    return chains

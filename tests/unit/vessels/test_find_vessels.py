@@ -101,8 +101,9 @@ def test_join_distance_comes_from_the_settings():
     scene = Scene(200, 60)
     scene.path([(20, 30), (80, 30)])
     scene.path([(90, 30), (150, 30)])
-    assert vessels_of(scene, VesselSettings(join_um=3)).table.num_rows == 2
-    assert vessels_of(scene, VesselSettings(join_um=12)).table.num_rows == 1
+    assert vessels_of(scene, VesselSettings(join_um=3, line_um=0)).table.num_rows == 2
+    assert vessels_of(scene, VesselSettings(join_um=12, line_um=0)).table.num_rows == 1
+    assert vessels_of(scene, VesselSettings(join_um=3, line_um=14)).table.num_rows == 1
 
 
 def test_two_vessels_beside_each_other_stay_two():

@@ -2,8 +2,9 @@
 
     python -m training.card DATA WORK DOCS
 
-Reads log.csv, recipe.json and scores.json of WORK; writes DOCS/model-card.md and DOCS/images. Words that no
-run can write (terms, failures seen by eye, what it must not be used for) are in `training/card.md`.
+Reads log.csv, recipe.json and scores.json of WORK and DOCS/designs.csv (of `training.designs`); writes
+DOCS/model-card.md and DOCS/images. Words that no run can write (terms, failures seen by eye, what it must
+not be used for) are in `training/card.md`.
 """
 
 from __future__ import annotations
@@ -79,6 +80,16 @@ def table(rows: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def designs_table(file: Path) -> str:
+    """What `training.designs` measured, as Markdown."""
+    with file.open(newline="", encoding="utf-8") as opened:
+        rows = list(csv.DictReader(opened))
+    lines = ["| " + " | ".join(name.replace("_", " ") for name in rows[0]) + " |"]
+    lines.append("|---|" + "--:|" * (len(rows[0]) - 1))
+    lines += ["| " + " | ".join(row.values()) + " |" for row in rows]
+    return "\n".join(lines)
+
+
 def _number(value: float) -> str:
     return f"{value:.1f}" if value > 1 else f"{value:.3f}".lstrip("0") or "0"
 
@@ -125,6 +136,7 @@ def main() -> None:
         data=data_table(chosen.data),
         fp32=table(scores["fp32"]),
         int8=table(scores["int8"]),
+        designs=designs_table(chosen.docs / "designs.csv"),
         steps=recipe["steps"],
         rate=recipe["rate"],
         seed=recipe["seed"],

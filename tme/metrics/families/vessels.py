@@ -11,7 +11,7 @@ CONFOUNDERS = (
     "CD31 also marks macrophages and plasma cells; single round cells are left out by size and shape.",
     "Lymphatics stain too; telling them apart needs D2-40.",
     "CD34 marks the tumour cells of several sarcomas themselves and stromal fibroblasts.",
-    "A vessel cut twice by the section is two objects.",
+    "A vessel cut twice by the section is two objects, unless they lie end to end (vessels.line_um).",
     "Vessels whose walls touch are parted where each has a lumen and a wall of its own and a notch lies "
     "between them; solid ones that touch, and nets, count as one.",
 )

@@ -137,6 +137,17 @@ def test_a_disc_is_measured_as_a_disc(radius, dx, dy):
     assert outline_polygon(disc).area == pytest.approx(shape.area, rel=0.03)
 
 
+def test_calibre_is_right_at_any_angle():
+    """Of a capillary of 16 by 28 px, drawn at a hundred angles: within 3 % on average."""
+    y, x = np.mgrid[:64, :64] + 0.5 - 32.3
+    found = []
+    for angle in np.linspace(0, np.pi, 100, endpoint=False):
+        along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+        shape = measure_shape((along / 14) ** 2 + (across / 8) ** 2 <= 1)
+        found.append((shape.min_feret, shape.max_feret))
+    assert np.mean(found, axis=0) == pytest.approx([16, 28], rel=0.03)
+
+
 def touching(distance, first, second, angle):
     """Pixels of two rings whose middles lie so far apart, µm and degrees."""
     dx, dy = distance / 2 * math.cos(math.radians(angle)), distance / 2 * math.sin(math.radians(angle))

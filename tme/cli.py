@@ -288,4 +288,7 @@ def main() -> NoReturn:
     except TmeError as error:
         typer.echo(f"tme: {error}", err=True)
         sys.exit(error.exit_code)
+    except PermissionError as error:
+        typer.echo(f"tme: {error.filename} · cannot be read or written · {error.strerror}", err=True)
+        sys.exit(1)
     sys.exit(0)

@@ -303,8 +303,27 @@ def _open_lock(path: Path) -> int:
             "the output folder cannot be written",
             where=str(path),
             why=f"{error.strerror}; it may be another user's",
-            fix="choose another --output, or ask for write permission to all of this one",
+            fix="ask for write permission to all of it, or copy the folder and name the copy",
         ) from error
+
+
+def need_folder(folder: Path) -> None:
+    """Make a folder to write into, before anything is computed for it.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be made, is no folder or cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        why = "" if os.access(folder, os.W_OK) else "Permission denied"
+    except OSError as error:
+        why = error.strerror or str(error)
+    if why:
+        raise ConfigError(
+            "the output folder cannot be made or written", where=str(folder), why=why, fix="name another one"
+        )
 
 
 @contextlib.contextmanager

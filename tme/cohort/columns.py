@@ -80,7 +80,7 @@ class SheetColumns:
             return ""
         if key in self.meant:
             return self.meant[key]
-        for known in self.known:
+        for known in sorted(self.known, key=lambda known: word_key(known) != key):
             target = word_key(known)
             allowed = 1 if len(target) <= 6 else 2
             if abs(len(target) - len(key)) <= allowed and edits(key, target) <= allowed:

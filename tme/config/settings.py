@@ -293,6 +293,15 @@ class OutcomeSettings(Settings):
         description="Columns of outcomes.csv to adjust for, in order; at most one term to ten events.",
     )
 
+    @field_validator("family", "family_tests", "covariates")
+    @classmethod
+    def _each_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Named twice, a test would be counted twice in the adjustment of p-values."""
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"{', '.join(twice)} is given twice; name each once")
+        return names
+
 
 class OverlaySettings(Settings):
     """What the pathologist looks at."""

@@ -79,6 +79,7 @@ def survival_conditions(name: str) -> tuple[Condition, ...]:
         OUTCOME,
         (f"no {name}_days", lambda subject: None not in survival(subject, name)),
         ("no biopsy day", lambda subject: subject.entry_day is not None),
+        ("biopsy dated before the first dose", lambda subject: (subject.entry_day or 0) >= 0),
         ("event before the biopsy", lambda subject: at_risk(subject, name) or not survival(subject, name)[1]),
         ("censored before the biopsy", lambda subject: at_risk(subject, name)),
     )
@@ -99,8 +100,8 @@ def at_risk(subject: Subject, name: str) -> bool:
 
 
 def entry(subject: Subject) -> float:
-    """Day from which a patient is at risk: the biopsy's, but not before the first dose."""
-    return float(max(0, subject.entry_day or 0))
+    """Day from which a patient is at risk: the biopsy's."""
+    return float(subject.entry_day or 0)
 
 
 def in_stratum(subject: Subject, endings: Sequence[str]) -> bool:

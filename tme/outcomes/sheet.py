@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,8 @@ _RESPONSE_WORDS = {
 }
 _YES = {"true", "t", "yes", "y", "1"}
 _NO = {"false", "f", "no", "n", "0"}
+_UNKNOWN = {"na", "n/a", "nan", "none", "null", "unknown", "-", ".", "?"}
+_WITH_COMMA = re.compile(r"[-+]?\d+,\d+")
 DAYS = "it counts days from the first dose"
 MOST_DAYS = 36_525.0
 
@@ -122,7 +125,8 @@ def read_outcomes(path: Path, patients: Sequence[str]) -> OutcomeSheet:
     if problems:
         raise SheetError(problems[0].what, problems=tuple(problems))
     names = tuple(name for name in columns.names if name)
-    return OutcomeSheet(tuple(outcomes), names, (*columns.notes, *_strangers(numbered, patients)))
+    notes = [*columns.notes, *_strangers(numbered, patients), *_deaths(raw, outcomes)]
+    return OutcomeSheet(tuple(outcomes), names, tuple(notes))
 
 
 def _read_row(raw: RawRow, decimal_comma: bool) -> tuple[Outcome, list[Problem]]:
@@ -145,20 +149,28 @@ def _read_row(raw: RawRow, decimal_comma: bool) -> tuple[Outcome, list[Problem]]
         os_days=number("os_days", DAYS, 0, MOST_DAYS),
         os_event=reader.value("os_event", lambda text: _boolean(text, "os_event"), None),
         first_dose_date=reader.value("first_dose_date", lambda text: read_date(text, "first_dose_date"), ""),
-        extra=_extra(reader),
+        extra=_extra(reader, decimal_comma),
     )
     for error in (*_half_told(raw), *_order_of_days(outcome)):
         reader.add(error)
     return outcome, reader.problems
 
 
-def _extra(reader: CellReader) -> dict[str, str]:
+def _extra(reader: CellReader, decimal_comma: bool) -> dict[str, str]:
     own = [name for name in reader.raw.cells if name == HISTOLOGY or name not in OUTCOME_COLUMNS.known]
-    return {name: reader.value(name, _text_of(name), "") for name in own}
+    return {name: reader.value(name, _text_of(name, decimal_comma), "") for name in own}
 
 
-def _text_of(column: str) -> Callable[[str], str]:
-    return lambda text: read_text(text, column)
+def _text_of(column: str, decimal_comma: bool) -> Callable[[str], str]:
+    """A covariate's text: a number with its point, and empty where it says that it is not known."""
+
+    def read(text: str) -> str:
+        found = read_text(text, column)
+        if found.casefold() in _UNKNOWN:
+            return ""
+        return found.replace(",", ".") if decimal_comma and _WITH_COMMA.fullmatch(found) else found
+
+    return read
 
 
 def _response(text: str) -> str:
@@ -222,6 +234,21 @@ def _order_of_days(outcome: Outcome) -> Iterable[SheetError]:
             why="nobody is known to be free of progression after the last day known alive",
             fix="correct one of them",
         )
+
+
+def _deaths(raw: Sequence[RawRow], outcomes: Sequence[Outcome]) -> list[Problem]:
+    """Deaths on the last day of a progression-free time that is called censored."""
+    return [
+        Problem(
+            f"row {one.number}",
+            f"pfs_event is false, but the patient died on that day ({outcome.os_days:g})",
+            "progression-free survival ends with progression or death",
+            "set pfs_event to true, unless death was left out on purpose",
+            "caution",
+        )
+        for one, outcome in zip(raw, outcomes, strict=True)
+        if outcome.os_event and outcome.pfs_event is False and outcome.pfs_days == outcome.os_days
+    ]
 
 
 def _twice(numbered: Sequence[tuple[int, str]]) -> list[Problem]:

@@ -10,6 +10,7 @@ from typing import Any
 from tme import __version__
 from tme.change import check_names
 from tme.config import Config, load_config, settings_hash
+from tme.errors import SheetError
 from tme.outcomes.associate import OutcomeRow, associate
 from tme.outcomes.columns import (
     cohort_test_columns,
@@ -101,6 +102,13 @@ def _tables(results: Path, sheet: Path | None, config: Config) -> Tables:
         cohort = load_run_cohort(sheet, config, by_content=False)
         dates = {row.slide_id: row.biopsy_date for row in cohort.slides}
     patients, pairs, slides = (read_csv(results / name) for name in READ)
+    if sheet is not None and not dates.keys() & {row["slide_id"] for row in slides}:
+        raise SheetError(
+            "no slide of this sheet is in the results",
+            where=str(sheet),
+            why="its biopsy dates belong to other slides",
+            fix="name the sample sheet the results were made from",
+        )
     return Tables(patients, pairs, slides, dates)
 
 

@@ -16,7 +16,7 @@ from tme.errors import ConfigError
 from tme.export.formats import FORMATS, NGFF_VERSIONS, ExportOptions, Format, JoinedFormat
 from tme.export.published import read_published
 from tme.pipeline.outcome import Outcome, guarded
-from tme.store import new_artefact, read_manifest, run_lock
+from tme.store import need_folder, new_artefact, read_manifest, run_lock
 from tme.tables import read_csv
 
 Say = Callable[[str], None]
@@ -58,6 +58,7 @@ def run_export(request: ExportRequest, say: Say) -> int:
     _check_output(request.output)
     options = ExportOptions(request.ngff)
     with _reading(request.results):
+        need_folder(request.output)
         base = request.output / PARTS if request.together else request.output
         outcomes = [
             _one(row, request, form, options, base / row["slide_id"])

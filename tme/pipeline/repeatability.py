@@ -15,12 +15,12 @@ from tme import __version__
 from tme.change import SlideResult
 from tme.change.repeatability import Coefficient, coefficients
 from tme.config import REPEATABILITY_FORMAT, load_config, settings_hash
-from tme.errors import ArtefactError, ConfigError
+from tme.errors import ArtefactError, ConfigError, SheetError
 from tme.metrics import from_json
 from tme.metrics.measure import EVALUABLE
 from tme.pipeline.drive import RunRequest, drive
 from tme.report.repeatability import write_repeatability_page
-from tme.store import SEAL, read_json, sealed, write_json
+from tme.store import SEAL, need_folder, read_json, sealed, write_json
 from tme.tables import read_csv
 
 SLIDES, SETTINGS = "slide_metrics.csv", "provenance/config.yaml"
@@ -63,6 +63,7 @@ def run_repeatability(request: RepeatabilityRequest, say: Say) -> int:
     ArtefactError
         If results are damaged.
     """
+    need_folder(request.output.parent)
     results, code = request.sheet, 0
     if not _finished(results):
         results = request.results
@@ -71,10 +72,16 @@ def run_repeatability(request: RepeatabilityRequest, say: Say) -> int:
             return code
     slides = read_slides(results)
     found = coefficients(slides)
+    if not found:
+        raise SheetError(
+            "no lesion was measured twice",
+            where=str(request.sheet),
+            why="repeats are slides of one patient, lesion, time point and stain; nothing is written",
+            fix="add the repeats to the sheet, with block_id where blocks differ",
+        )
     _tell(found, say)
     content = _content(found, slides, results)
     _refuse_other(request.output, content)
-    request.output.parent.mkdir(parents=True, exist_ok=True)
     whole = sealed(content)
     write_json(request.output, whole)
     page = request.output.with_suffix(".html")
@@ -143,11 +150,6 @@ def _refuse_other(path: Path, content: dict[str, Any]) -> None:
 
 
 def _tell(found: Sequence[Coefficient], say: Say) -> None:
-    if not found:
-        say(
-            "no lesion was measured twice: repeats are slides of one patient, lesion, time point and stain;"
-            " name block_id where blocks differ"
-        )
     for one in found:
         what = f"{one.stain} {one.metric}, {one.kind}: {one.n_repeats} repeats of {one.n_lesions} lesions"
         if one.rc_log2 is None:

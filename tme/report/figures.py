@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -26,7 +27,7 @@ from tme.report.slope import Slope
 from tme.report.survival import Curve, KaplanMeier, kaplan_meiers
 from tme.report.waterfall import NO_RESPONSE, NOT_RESPONDED, RESPONDED, Bar, Waterfall
 from tme.safety import slug
-from tme.store import write_bytes
+from tme.store import need_folder, write_bytes
 
 GREY = "#7d8993"
 CALL_COLOURS = {
@@ -68,6 +69,9 @@ def write_figures(run: Run, folder: Path) -> list[Path]:
     list of Path
         SVG and PDF of each, one or two columns of a journal wide. The same run gives the same bytes.
     """
+    need_folder(folder)
+    # It tells of every glyph it leaves out of a font.
+    logging.getLogger("fontTools").setLevel(logging.WARNING)
     written = []
     with matplotlib.rc_context(STYLE), warnings.catch_warnings():
         # A script the fonts here do not have is shown as boxes; the page and its tables have the name.

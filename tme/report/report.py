@@ -25,6 +25,7 @@ from tme.report.remark import remark
 from tme.report.slides import slide_rows
 from tme.report.survival import kaplan_meiers
 from tme.report.tests_table import test_rows
+from tme.report.waterfall import GROUPS
 from tme.report.words import CALL_TITLES
 from tme.store import write_text
 from tme.tables import significant
@@ -91,7 +92,7 @@ def report_page(run: Run) -> str:
         others=others,
         open_rows=OPEN_ROWS,
         flows=flows(run, sections),
-        answers=Counter(run.responses().values()),
+        answers=_answers(run),
         forest=forest,
         survival=survival,
         tests=test_rows(found.tests) if found else [],
@@ -134,6 +135,12 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_rounded(item) for item in value]
     return value
+
+
+def _answers(run: Run) -> dict[str, int]:
+    """Patients by best response, the best first."""
+    counted = Counter(run.responses().values())
+    return {name: counted[name] for name in (*GROUPS, *counted) if counted[name]}
 
 
 def _cohort(run: Run) -> dict[str, Any]:

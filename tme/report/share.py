@@ -25,6 +25,11 @@ LEFT_OUT = {
     "excluded": "left out by the sample sheet",
 }
 FREE_TEXT = ("specimen_id", "block_id", "batch", "histology")
+WORDS = (
+    "stain", "timepoint", "timepoint_pre", "timepoint_post", "compartment", "metric", "kind", "status",
+    "evaluable", "specimen_type", "change_call", "pairing", "rc_source", "mpp_source", "threshold_source",
+)  # fmt: skip
+"""Columns whose cells are tme's own words: a lesion called ``tumour`` must not rename a compartment."""
 SHORTEST_NAME = 3
 QUOTED = re.compile(r"'[^']*'")
 
@@ -44,7 +49,11 @@ def shared_run(run: Run, key: bytes) -> Run:
     replacer = _Replacer({**patients, **{name: label for (_, name), label in lesions.items()}, **slides})
 
     def hidden(row: Row) -> dict[str, str]:
-        out = {name: replacer.text(value) for name, value in row.items() if name not in FREE_TEXT}
+        out = {
+            name: value if name in WORDS else replacer.text(value)
+            for name, value in row.items()
+            if name not in FREE_TEXT
+        }
         patient = row.get("patient_id", "")
         out["patient_id"] = patients.get(patient, "")
         if row.get("lesion_id"):
@@ -56,8 +65,8 @@ def shared_run(run: Run, key: bytes) -> Run:
 
     return replace(
         run,
-        slides=[hidden(row) for row in run.slides],
-        pairs=[hidden(row) for row in run.pairs],
+        slides=_by_pseudonym(map(hidden, run.slides)),
+        pairs=_by_pseudonym(map(hidden, run.pairs)),
         associated=_associated(run.associated, patients),
         folders={shown: slide for slide, shown in slides.items()},
         shared=True,
@@ -127,4 +136,9 @@ def _associated(found: Associated | None, patients: Mapping[str, str]) -> Associ
         for row in found.outcomes
         if row["patient_id"] in patients
     ]
-    return replace(found, outcomes=outcomes)
+    return replace(found, outcomes=_by_pseudonym(outcomes))
+
+
+def _by_pseudonym(rows: Iterable[dict[str, str]]) -> list[Row]:
+    """The order of the sheet would tell the first patient from the second."""
+    return sorted(rows, key=lambda row: row["patient_id"])

@@ -159,6 +159,14 @@ def test_an_empty_output_is_used(results: Path, tmp_path: Path) -> None:
     assert call(results, "--to", "csv", "-o", tmp_path / "out", "--slide", "A_HE") == 0
 
 
+def test_an_output_that_cannot_be_made_is_told_once(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    assert call(results, "--to", "csv", "-o", tmp_path / "file" / "out") == 2
+    assert capsys.readouterr().err.count("the output folder cannot be made or written") == 1
+
+
 def test_a_run_at_work_is_waited_for(results: Path, tmp_path: Path) -> None:
     with run_lock(results):
         assert call(results, "--to", "csv", "-o", tmp_path / "out") == 4

@@ -65,6 +65,14 @@ def test_what_is_not_a_configuration_is_refused(tmp_path: Path, text: str) -> No
         load_config(written(tmp_path, text))
 
 
+@pytest.mark.parametrize("key", ["family", "covariates"])
+def test_a_name_given_twice_is_refused(tmp_path: Path, key: str) -> None:
+    """A test counted twice would be adjusted for too little."""
+    twice = "CD8.til_density_per_mm2, CD8.til_density_per_mm2"
+    with pytest.raises(ConfigError, match=r"CD8\.til_density_per_mm2 is given twice"):
+        load_config(written(tmp_path, f"outcomes: {{{key}: [{twice}]}}\n"))
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.yaml"):
         load_config(tmp_path / "none.yaml")

@@ -280,7 +280,10 @@ def test_odd_biopsies_give_reasons(tmp_path: Path, name: str) -> None:
         ),
         "nothing before": ("ancova", "all values before treatment are the same, or go with the groups"),
         "nothing after": ("ancova", "the values after treatment follow from those before without error"),
-        "biopsied before the first dose": ("cox_pfs", ""),
+        "biopsied before the first dose": (
+            "cox_pfs",
+            "no patient left: 12 biopsy dated before the first dose",
+        ),
         "followed to no biopsy": (
             "cox_pfs",
             "no patient left: 8 event before the biopsy, 4 censored before the biopsy",
@@ -356,6 +359,8 @@ def test_dates_of_the_sheet_stand_in_for_days(tmp_path: Path) -> None:
             [[*HEADER, "first_dose_date"], *[[*row, "2026-01-29"] for row in outcomes]]
         )
     assert call(["associate", str(tmp_path / "results"), str(path), "--sheet", str(sheet)]) == 0
+    sheet.write_text("\n".join(line.replace("_on_treatment,", "_else,") for line in lines), encoding="utf-8")
+    assert call(["associate", str(tmp_path / "results"), str(path), "--sheet", str(sheet)]) == 2
     assert one(tmp_path, "cox_pfs")["n"] == "24"
 
 

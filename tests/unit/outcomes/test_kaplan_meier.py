@@ -53,8 +53,9 @@ def test_groups_are_what_was_called() -> None:
 
 def test_who_was_not_followed_beyond_the_biopsy_is_in_no_curve() -> None:
     assert curve(subject("a", 10, True), subject("b", 5, False), subject("c", 40, True, entry=None)) == []
-    # A biopsy before the first dose gives nobody time before it.
-    assert curve(subject("a", 30, True, entry=-5))[-1][0] == 30
+    # A biopsy on treatment before treatment is a date gone wrong: whoever it belongs to is not followed.
+    assert curve(subject("a", 30, True, entry=-5)) == []
+    assert curve(subject("a", 30, True, entry=0))[-1][0] == 30
 
 
 @pytest.mark.parametrize("event", [True, False])

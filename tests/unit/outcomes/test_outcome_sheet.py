@@ -37,6 +37,23 @@ def test_a_semicolon_sheet_may_have_decimal_commas(tmp_path: Path) -> None:
     assert sheet.of("P01").pct_change_sld == -12.5
 
 
+def test_covariates_are_numbers_and_unknown_ones_empty(tmp_path: Path) -> None:
+    sheet = read(tmp_path, "patient_id;age;sex;centre\nP01;61,3;NA;1,2,3\n007;58,5;f;n/a\n")
+    assert dict(sheet.of("P01").extra) == {"age": "61.3", "sex": "", "centre": "1,2,3"}
+    assert dict(sheet.of("007").extra) == {"age": "58.5", "sex": "f", "centre": ""}
+
+
+def test_a_death_that_ends_no_progression_free_time_is_a_caution(tmp_path: Path) -> None:
+    sheet = read(tmp_path, HEADER + "P01,PD,,40,false,40,true,,\n007,PD,,40,false,41,true,,\n")
+    (caution,) = [note for note in sheet.notes if note.severity == "caution"]
+    assert "row 2 · pfs_event is false, but the patient died on that day (40)" in str(caution)
+
+
+def test_a_column_in_capitals_is_taken_for_itself(tmp_path: Path) -> None:
+    with pytest.raises(SheetError, match="did you mean 'os_days'"):
+        read(tmp_path, "patient_id,OS_DAYS,os_event\nP01,5,true\n")
+
+
 @pytest.mark.parametrize(
     ("row", "meant"),
     [

@@ -12,7 +12,7 @@ import yaml
 from tests.made_measures import result_of
 from tme.change import SlideResult, compute_changes
 from tme.config import Config, load_config
-from tme.errors import ConfigError
+from tme.errors import ConfigError, SheetError
 from tme.metrics import slide_columns, slide_rows, to_json
 from tme.pipeline.drive import RunRequest
 from tme.pipeline.repeatability import RepeatabilityRequest, read_slides, run_repeatability
@@ -147,7 +147,9 @@ def test_few_repeats_say_why_and_freeze_no_coefficient(tmp_path: Path) -> None:
 
 def test_no_repeats_say_what_one_is(tmp_path: Path) -> None:
     single = write_results(tmp_path / "results", blocks_of(2)[::2])
-    assert "no lesion was measured twice" in run(single, tmp_path / "rc.json")[0]
+    with pytest.raises(SheetError, match="no lesion was measured twice"):
+        run(single, tmp_path / "rc.json")
+    assert not (tmp_path / "rc.json").exists()
 
 
 def test_the_page_shows_numbers_and_plot_and_no_patient(results: Path, tmp_path: Path) -> None:

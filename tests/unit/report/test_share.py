@@ -30,7 +30,7 @@ def test_no_name_is_left_and_numbers_stay(tmp_path: Path) -> None:
     page = report_page(shared)
     assert not any(name in page for name in ("Müller", "alert(1)", "slide-0", "../pairs.csv", "../slides/"))
     assert len(shared.patients()) == 3
-    assert [row["value_pre"] for row in shared.pairs] == [row["value_pre"] for row in run.pairs]
+    assert sorted(row["value_pre"] for row in shared.pairs) == sorted(row["value_pre"] for row in run.pairs)
     # The thumbnails are found under the slides' own names.
     assert page.count("data:image/webp") == len(run.one_per_slide())
 
@@ -55,6 +55,26 @@ def test_a_number_is_a_name_only_where_names_stand(tmp_path: Path) -> None:
     shared = shared_run(replace(run, slides=rows), KEY)
     assert {row["not_evaluable_reason"] for row in shared.slides} == {"7 of 7 squares"}
     assert "7" not in shared.patients()
+
+
+@pytest.mark.parametrize("word", ["CD8", "evaluable", "increase", "baseline"])
+def test_a_name_that_is_a_word_of_tme_changes_no_number(tmp_path: Path, word: str) -> None:
+    results, _ = write_cohort(tmp_path, 3, names=(word, "B2-x", "C3-x"))
+    run = read_run(results, Config())
+    runs = [replace(run, pairs=[{**row, "lesion_id": word} for row in run.pairs]), run]
+    for own in runs:
+        shared = shared_run(own, KEY)
+        for column in ("stain", "compartment", "metric", "change_call", "timepoint_pre"):
+            assert sorted(row[column] for row in shared.pairs) == sorted(row[column] for row in own.pairs)
+        assert word not in shared.patients()
+
+
+def test_the_order_of_patients_tells_nobody(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    backwards = replace(run, slides=run.slides[::-1], pairs=run.pairs[::-1])
+    for one in (run, backwards):
+        patients = [row["patient_id"] for row in shared_run(one, KEY).pairs]
+        assert patients == sorted(patients)
 
 
 @given(st.sets(st.text(min_size=1, max_size=8), min_size=1, max_size=40), st.binary(min_size=16, max_size=32))

@@ -16,6 +16,7 @@ from tme.dictionary.rows import tables
 from tme.errors import ConfigError
 from tme.metrics.types import NEEDS_TEXT, ColumnSpec
 from tme.outcomes.columns import TESTS
+from tme.stains import STAINS
 
 WIDTH = 96
 INTERVALS = {
@@ -47,6 +48,10 @@ def explain(name: str) -> str:
     if name.count("__") == 3 and not name.startswith("<"):
         # A column of patient_metrics.csv: stain, compartment, metric, item.
         name = name.split("__")[2]
+    stain, dot, metric = name.partition(".")
+    if dot and stain in STAINS:
+        # STAIN.metric, as settings name it.
+        name = metric
     found = [
         (file, column) for file, columns in _explained().items() for column in columns if column.name == name
     ]

@@ -60,6 +60,10 @@ def test_explain_answers_for_every_column(name: str) -> None:
     assert name in explain(name)
 
 
+def test_explain_takes_a_metric_as_settings_name_it() -> None:
+    assert explain("CD31.mvd_per_mm2") == explain("mvd_per_mm2")
+
+
 def test_explain_tells_when_a_metric_misleads() -> None:
     text = explain("mvd_per_mm2")
     for word in ("Lymphatics", "macrophages", "CD34", "Weidner", "interval:", "/mm²", "count density"):

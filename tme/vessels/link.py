@@ -87,10 +87,10 @@ def _ends(rows: Sequence[Row], mpp: float) -> Ends:
     for index, row in enumerate(rows):
         if row.evidence.max_feret_um < SLENDER * row.evidence.min_feret_um:
             continue
-        for corner in _farthest(row.polygon):
-            behind, end = (
-                row.polygon.intersection(shapely.Point(corner).buffer(radius)) for radius in (reach, near)
-            )
+        # Where an outline touches itself, GEOS would refuse to cut it.
+        outline = shapely.make_valid(row.polygon)
+        for corner in _farthest(outline):
+            behind, end = (outline.intersection(shapely.Point(corner).buffer(by)) for by in (reach, near))
             # The outermost point is a corner; the end is where the middle line leaves the outline.
             middle = shapely.get_coordinates(behind.centroid)[0]
             way = shapely.get_coordinates(end.centroid)[0] - middle

@@ -5,13 +5,13 @@ mixed with new ones.
 """
 
 STAGES: dict[str, int] = {
-    "tissue": 1,
+    "tissue": 2,
     "stain": 5,
     "section": 2,
-    "cells": 4,
+    "cells": 5,
     "vessels": 3,
     "regions": 1,
-    "measure": 4,
+    "measure": 5,
     "overlay": 2,
     "register": 1,
 }

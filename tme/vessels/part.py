@@ -167,8 +167,8 @@ def _planes(stained: Bits, filled: Filled, lumens: NDArray[np.int32], mpp: float
     whole = (stained | filled.lumen).view(np.uint8)
     return Planes(
         depth=distance_px(without_holes(whole) & filled.outline.view(np.uint8)),
-        within=distance_px(filled.outline.view(np.uint8)),
-        away=distance_px((lumens == 0).view(np.uint8)),
+        within=distance_px(filled.outline),
+        away=distance_px(lumens == 0),
         lined=widened(stained.view(np.uint8), um_to_whole_px(CONTACT_UM, mpp)).view(bool),
     )
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tme.errors import ArtefactError, BusyError, ConfigError, SpaceError
+from tme.errors import ArtefactError, ConfigError, SpaceError
 from tme.safety import file_sha256
 
 MANIFEST = "manifest.json"
@@ -295,18 +295,6 @@ def _umask() -> int:
     return mask
 
 
-def _open_lock(path: Path) -> int:
-    try:
-        return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    except PermissionError as error:
-        raise ConfigError(
-            "the output folder cannot be written",
-            where=str(path),
-            why=f"{error.strerror}; it may be another user's",
-            fix="ask for write permission to all of it, or copy the folder and name the copy",
-        ) from error
-
-
 def need_folder(folder: Path) -> None:
     """Make a folder to write into, before anything is computed for it.
 
@@ -317,88 +305,10 @@ def need_folder(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        why = "" if os.access(folder, os.W_OK) else "Permission denied"
+        why = "" if os.access(folder, os.R_OK | os.W_OK | os.X_OK) else "Permission denied"
     except OSError as error:
         why = error.strerror or str(error)
     if why:
         raise ConfigError(
             "the output folder cannot be made or written", where=str(folder), why=why, fix="name another one"
         )
-
-
-@contextlib.contextmanager
-def run_lock(folder: Path) -> Iterator[int]:
-    """Hold a results folder for one run; the operating system frees it when the process dies.
-
-    Yields the lock's descriptor. A process that is given it (``pass_fds``) holds the folder too, for as
-    long as it lives: a Snakemake that outlives `tme run` must not find a second one beside it.
-
-    Raises
-    ------
-    BusyError
-        If another process holds it; the message gives its pid.
-    ConfigError
-        If the folder, or the lock another user left in it, cannot be written.
-    """
-    import fcntl
-
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = _open_lock(folder / ".tme.lock")
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            holder = os.pread(handle, 200, 0).decode("utf-8", "replace").strip() or "another process"
-            raise BusyError(
-                "another run is working in this folder",
-                where=str(folder),
-                why=f"held by {holder}",
-                fix="wait for it to end, or choose another --output",
-            ) from error
-        name_holder(handle, os.getpid())
-        yield handle
-    finally:
-        os.close(handle)
-
-
-def name_holder(lock: int, *processes: int) -> None:
-    """Write down whose lock it is, for the message of whoever finds it taken."""
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, " and ".join(f"process {process}" for process in processes).encode(), 0)
-
-
-@contextlib.contextmanager
-def job_lock(folder: Path) -> Iterator[None]:
-    """Mark this process as a job of the run in ``folder``; many jobs share the mark."""
-    import fcntl
-
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = _open_lock(folder / ".tme.jobs")
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH)
-        yield
-    finally:
-        os.close(handle)
-
-
-def check_no_orphans(folder: Path) -> None:
-    """Refuse to start while jobs of an interrupted run are still writing.
-
-    Raises
-    ------
-    BusyError
-    """
-    import fcntl
-
-    handle = _open_lock(folder / ".tme.jobs")
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise BusyError(
-            "jobs of an interrupted run are still working in this folder",
-            where=str(folder),
-            why="two writers would mix their results",
-            fix="wait until they have ended and run again",
-        ) from error
-    finally:
-        os.close(handle)

@@ -16,6 +16,7 @@ FOUNDATIONS = {
     "geometry",
     "config",
     "registry",
+    "locks",
     "store",
     "safety",
     "tables",

@@ -14,7 +14,7 @@ import pytest
 
 from tests.workflow.conftest import config, hashes, rows, tme
 from tme.errors import BusyError
-from tme.store import check_no_orphans, run_lock
+from tme.locks import check_no_orphans, run_lock
 
 pytestmark = pytest.mark.slow
 

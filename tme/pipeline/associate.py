@@ -11,6 +11,7 @@ from tme import __version__
 from tme.change import check_names
 from tme.config import Config, load_config, settings_hash
 from tme.errors import SheetError
+from tme.locks import run_lock
 from tme.outcomes.associate import OutcomeRow, associate
 from tme.outcomes.columns import (
     cohort_test_columns,
@@ -29,7 +30,7 @@ from tme.pipeline.inputs import load_run_cohort
 from tme.pipeline.report_job import rewrite_report
 from tme.report.artefacts import FLOW, OUTCOMES, READ, SURVIVAL, TESTS
 from tme.safety import file_sha256
-from tme.store import run_lock, write_json
+from tme.store import write_json
 from tme.tables import read_csv, write_csv
 
 Say = Callable[[str], None]

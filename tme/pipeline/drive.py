@@ -14,11 +14,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from tme.errors import ConfigError
+from tme.locks import check_no_orphans, name_holder, run_lock
 from tme.pipeline.inputs import check_engine
 from tme.pipeline.outcome import Outcome, load_outcome
 from tme.pipeline.resources import resource
 from tme.pipeline.workflow import DRIVEN, Run, discard_stale, open_workflow
-from tme.store import check_no_orphans, name_holder, read_json, run_lock
+from tme.store import need_folder, read_json
 
 POLL_SECONDS = 0.5
 STOP_FILE = "stopped.json"
@@ -92,19 +93,10 @@ def drive(request: RunRequest, say: Say) -> int:
 
 def _own_folder(output: Path) -> None:
     """Make the folder, and refuse one that is not tme's own or cannot be written."""
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        strange = any(output.iterdir()) and not (output / ".tme.lock").exists()
-    except OSError as error:
+    need_folder(output)
+    if any(output.iterdir()) and not (output / ".tme.lock").exists():
         raise ConfigError(
-            "the output folder cannot be made or written",
-            where=str(output),
-            why=error.strerror or str(error),
-            fix="choose another --output",
-        ) from error
-    if strange or not os.access(output, os.W_OK):
-        raise ConfigError(
-            "the output folder holds other files" if strange else "the output folder cannot be written",
+            "the output folder holds other files",
             where=str(output),
             why="tme only writes into a folder that is empty or its own",
             fix="choose another --output",

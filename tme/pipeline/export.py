@@ -15,8 +15,9 @@ from tme.config import settings_hash
 from tme.errors import ConfigError
 from tme.export.formats import FORMATS, NGFF_VERSIONS, ExportOptions, Format, JoinedFormat
 from tme.export.published import read_published
+from tme.locks import run_lock
 from tme.pipeline.outcome import Outcome, guarded
-from tme.store import need_folder, new_artefact, read_manifest, run_lock
+from tme.store import need_folder, new_artefact, read_manifest
 from tme.tables import read_csv
 
 Say = Callable[[str], None]

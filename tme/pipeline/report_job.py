@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tme.config import Config
 from tme.errors import ArtefactError
+from tme.locks import run_lock
 from tme.pipeline.finished import finished_config
 from tme.report import write_report
 from tme.report.artefacts import Run, read_run
@@ -18,7 +19,7 @@ from tme.report.printing import print_page
 from tme.report.report import PAGE, report_page
 from tme.report.share import shared_run
 from tme.safety import file_sha256
-from tme.store import read_json, run_lock, write_json, write_text
+from tme.store import read_json, write_json, write_text
 
 MANIFEST = "manifest.json"
 SHARED = PAGE.with_name("shared.html")

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from tme.config import Config, load_config
 from tme.errors import SpaceError
+from tme.locks import job_lock
 from tme.pipeline.batch_job import run_batch
 from tme.pipeline.cohort_job import cohort_key, run_cohort
 from tme.pipeline.drive import STOP_FILE
 from tme.pipeline.inputs import load_run_cohort
 from tme.pipeline.plan import make_plan
 from tme.slide.hashing import fingerprint
-from tme.store import job_lock, write_json
+from tme.store import write_json
 
 
 def stage_slides(

@@ -13,11 +13,11 @@ from tme.change import check_names
 from tme.cohort import Cohort
 from tme.config import Config, load_config
 from tme.errors import ConfigError
+from tme.locks import check_no_orphans, run_lock
 from tme.pipeline.cohort_job import cohort_is_done, cohort_key
 from tme.pipeline.inputs import check_engine, load_run_cohort
 from tme.pipeline.plan import Plan, discard_failed, make_plan
 from tme.slide.hashing import fingerprint
-from tme.store import check_no_orphans, run_lock
 
 DRIVEN = "TME_RUN_HOLDS_LOCK"
 _held = contextlib.ExitStack()

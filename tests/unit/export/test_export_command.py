@@ -11,7 +11,8 @@ import pytest
 from tests.made_slides import made_cells, make_results, make_slide
 from tme import cli
 from tme.export.formats import FORMATS
-from tme.store import is_intact, run_lock
+from tme.locks import run_lock
+from tme.store import is_intact
 
 NAMES = {"A_HE", "A_CD8", "A_CD31"}
 

@@ -13,17 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tme.errors import ArtefactError, BusyError, ConfigError, SpaceError
+from tme.locks import check_no_orphans, job_lock, run_lock
 from tme.store import (
     canonical_json,
-    check_no_orphans,
     is_intact,
-    job_lock,
     new_artefact,
     read_json,
     read_manifest,
     read_sealed,
     recover,
-    run_lock,
     sealed,
     space_guard,
     write_json,
@@ -152,7 +150,7 @@ def test_json_is_canonical_and_unreadable_json_is_named(tmp_path: Path) -> None:
 
 def test_a_locked_folder_refuses_a_second_run_and_a_dead_holder_frees_it(tmp_path: Path) -> None:
     code = (
-        "import sys, time, pathlib, tme.store as s\n"
+        "import sys, time, pathlib, tme.locks as s\n"
         "with s.run_lock(pathlib.Path(sys.argv[1])):\n"
         "    print('held', flush=True); time.sleep(60)\n"
     )

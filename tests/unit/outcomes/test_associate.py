@@ -12,10 +12,10 @@ import yaml
 
 from tests.made_results import MadePatient, write_results
 from tme import cli
+from tme.locks import run_lock
 from tme.outcomes.columns import cohort_test_columns, flow_columns
 from tme.outcomes.models import ancova
 from tme.outcomes.ranks import mann_whitney
-from tme.store import run_lock
 from tme.tables import read_csv
 
 pytestmark = pytest.mark.filterwarnings("error")

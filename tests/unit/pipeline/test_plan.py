@@ -8,13 +8,13 @@ import pytest
 
 from tme.config import Config
 from tme.errors import BusyError, ConfigError
+from tme.locks import run_lock
 from tme.pipeline.cohort_job import cohort_is_done
 from tme.pipeline.drive import RunRequest, drive, open_run
 from tme.pipeline.inputs import load_run_cohort
 from tme.pipeline.plan import Plan, make_plan
 from tme.pipeline.workflow import open_workflow
 from tme.slide.hashing import fingerprint
-from tme.store import run_lock
 
 
 def sheet(folder: Path, **content: bytes) -> Path:

@@ -30,11 +30,21 @@ def refuse(number: int) -> int:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
+    import dask
     from distributed import LocalCluster
 
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", host="127.0.0.1", silence_logs=40
-    ) as made:
+    # A local cluster gives a worker up that is not back in 15 s, which a busy machine may need to start one.
+    patient = dask.config.set({"distributed.deploy.lost-worker-timeout": "10 minutes"})
+    with (
+        patient,
+        LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            dashboard_address="127.0.0.1:0",
+            host="127.0.0.1",
+            silence_logs=40,
+        ) as made,
+    ):
         yield made.scheduler_address
 
 

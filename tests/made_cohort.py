@@ -13,6 +13,7 @@ import numpy as np
 import yaml
 from PIL import Image
 
+from tests.made_results import listed
 from tme.change import PairRow, change_columns, patient_columns, patient_rows
 from tme.config import Config
 from tme.metrics import slide_columns
@@ -81,7 +82,7 @@ def write_cohort(
         path = results / "slides" / slide["slide_id"] / "thumbnail.jpg"
         path.parent.mkdir(parents=True)
         path.write_bytes(pictures[index % len(pictures)])
-    return results, _outcomes(folder, names, generator)
+    return listed(results), _outcomes(folder, names, generator)
 
 
 def _pairs(

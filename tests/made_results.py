@@ -12,6 +12,9 @@ import yaml
 from tme.change import PairRow, change_columns, patient_columns, patient_rows
 from tme.config import Config
 from tme.metrics import slide_columns
+from tme.pipeline.finished import list_written
+from tme.report.artefacts import READ
+from tme.safety import file_sha256
 from tme.store import write_text
 from tme.tables import write_csv
 
@@ -111,4 +114,10 @@ def write_results(
     ]
     write_csv(folder / "slide_metrics.csv", slide_columns(), slides)
     write_text(folder / "provenance" / "config.yaml", yaml.safe_dump(config.model_dump(mode="json")))
-    return folder
+    return listed(folder)
+
+
+def listed(results: Path) -> Path:
+    """The folder with its tables, as they are now, in the list of what the run wrote."""
+    list_written(results, "made", {name: file_sha256(results / name) for name in READ})
+    return results

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -101,6 +103,8 @@ def write_trial(folder: Path, seed: int, planted: bool = True) -> Path:
     family = ", ".join(".".join(metric) for metric in METRICS)
     settings = f"change: {{primary_metrics: [{family}]}}\n"
     (folder / "provenance" / "config.yaml").write_text(settings, encoding="utf-8")
+    files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*s.csv")}
+    (folder / "manifest.json").write_text(json.dumps({"key": "", "files": files}), encoding="utf-8")
     outcomes = folder / "outcomes.csv"
     _write(outcomes, OUTCOME_COLUMNS, _outcomes(generator, responds, rise, planted))
     return outcomes

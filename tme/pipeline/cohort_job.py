@@ -25,6 +25,7 @@ from tme.dictionary import dictionary_columns, dictionary_rows
 from tme.errors import ArtefactError
 from tme.metrics import failed_row, from_json, slide_columns, slide_rows
 from tme.overlay import write_assets
+from tme.pipeline.finished import list_written
 from tme.pipeline.joint_job import join_sections
 from tme.pipeline.outcome import Outcome, load_outcome
 from tme.pipeline.provenance import write_provenance
@@ -35,14 +36,13 @@ from tme.pipeline.versions import STAGES
 from tme.report import write_batches, write_index, write_report
 from tme.safety import file_sha256
 from tme.stains import STAINS, Stain
-from tme.store import read_json, write_json
+from tme.store import MANIFEST, read_json
 from tme.tables import write_csv
 
 log = logging.getLogger("tme")
 
 TABLES = ("slide_metrics.csv", "pairs.csv", "patient_metrics.csv", "data_dictionary.csv")
 PAGES = ("index.html", "report/index.html", "report/batches.html")
-MANIFEST = "manifest.json"
 
 
 def cohort_key(cohort: Cohort, config: Config, slide_keys: list[str]) -> str:
@@ -76,10 +76,10 @@ def run_cohort(cohort: Cohort, config: Config, results: Path, key: str) -> None:
     # The report's methods name the versions.
     write_provenance(results, config)
     write_report(results, config)
-    files = {name: file_sha256(results / name) for name in (*TABLES, *PAGES)}
     keys = [slide.measurements.keys if slide.measurements else slide.keys for slide in slides]
+    files = {name: file_sha256(results / name) for name in (*TABLES, *PAGES)}
     write_crate(results, files, keys, SEGMENTERS.get(config.cells.engine).licence)
-    write_json(results / MANIFEST, {"key": key, "files": files})
+    list_written(results, key, files)
     log.info("wrote %s", ", ".join((*TABLES, *PAGES)))
 
 

@@ -19,8 +19,9 @@ from tme.errors import ArtefactError, ConfigError, SheetError
 from tme.metrics import from_json
 from tme.metrics.measure import EVALUABLE
 from tme.pipeline.drive import RunRequest, drive
+from tme.pipeline.finished import check_tables
 from tme.report.repeatability import write_repeatability_page
-from tme.store import SEAL, need_folder, read_json, sealed, write_json
+from tme.store import MANIFEST, SEAL, need_folder, read_json, sealed, write_json
 from tme.tables import read_csv
 
 SLIDES, SETTINGS = "slide_metrics.csv", "provenance/config.yaml"
@@ -100,8 +101,9 @@ def read_slides(results: Path) -> list[SlideResult]:
     Raises
     ------
     ArtefactError
-        If the table or a slide's measurements cannot be read.
+        If the table is not the one the run wrote, or a slide's measurements cannot be read.
     """
+    check_tables(results, [SLIDES])
     slides = []
     for row in read_csv(results / SLIDES):
         if row["compartment"] != EVALUABLE:
@@ -113,7 +115,7 @@ def read_slides(results: Path) -> list[SlideResult]:
 
 
 def _finished(folder: Path) -> bool:
-    return (folder / SLIDES).is_file() and (folder / SETTINGS).is_file()
+    return all((folder / name).is_file() for name in (SLIDES, SETTINGS, MANIFEST))
 
 
 def _content(found: Sequence[Coefficient], slides: Sequence[SlideResult], results: Path) -> dict[str, Any]:

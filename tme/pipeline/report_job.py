@@ -19,9 +19,8 @@ from tme.report.printing import print_page
 from tme.report.report import PAGE, report_page
 from tme.report.share import shared_run
 from tme.safety import file_sha256
-from tme.store import read_json, write_json, write_text
+from tme.store import MANIFEST, read_json, write_json, write_text
 
-MANIFEST = "manifest.json"
 SHARED = PAGE.with_name("shared.html")
 KEY = Path("provenance") / "pseudonyms.json"
 KEY_BYTES = 32

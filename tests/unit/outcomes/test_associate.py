@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.made_results import MadePatient, write_results
+from tests.made_results import MadePatient, listed, write_results
 from tme import cli
 from tme.locks import run_lock
 from tme.outcomes.columns import cohort_test_columns, flow_columns
@@ -394,6 +394,32 @@ def test_what_stops_it_is_one_line_and_an_exit_code(
     assert run(tmp_path, patients, outcomes) == 2
     assert "did you mean 'CD8.til_density_per_mm2'" in capsys.readouterr().err
     (tmp_path / "results" / "pairs.csv").write_text("a,b\n1\n", encoding="utf-8")
+    listed(tmp_path / "results")
     settings["outcomes"]["family"] = []
     kept.write_text(yaml.safe_dump(settings), encoding="utf-8")
     assert run(tmp_path, patients, outcomes) == 3
+
+
+def test_tables_edited_by_hand_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    patients, outcomes = cohort(6, 3)
+    assert run(tmp_path, patients, outcomes) == 0
+    results = tmp_path / "results"
+    before = {path: path.read_bytes() for path in results.rglob("*") if path.is_file()}
+    pairs = results / "pairs.csv"
+    pairs.write_text(pairs.read_text(encoding="utf-8").replace("P01", "P99"), encoding="utf-8")
+    capsys.readouterr()
+    assert run(tmp_path, patients, outcomes) == 3
+    said = capsys.readouterr().err
+    assert "pairs.csv" in said
+    assert "not as the run wrote it" in said
+    assert {path: path.read_bytes() for path in before if path != pairs} == {
+        path: content for path, content in before.items() if path != pairs
+    }
+    pairs.write_bytes(before[pairs])
+    assert run(tmp_path, patients, outcomes) == 0
+    (results / "manifest.json").write_text('{"files": []}', encoding="utf-8")
+    assert run(tmp_path, patients, outcomes) == 3
+    (results / "manifest.json").unlink()
+    capsys.readouterr()
+    assert run(tmp_path, patients, outcomes) == 2
+    assert "it has no manifest.json" in capsys.readouterr().err

@@ -15,7 +15,9 @@ from tme.config import Config, load_config
 from tme.errors import ConfigError, SheetError
 from tme.metrics import slide_columns, slide_rows, to_json
 from tme.pipeline.drive import RunRequest
+from tme.pipeline.finished import list_written
 from tme.pipeline.repeatability import RepeatabilityRequest, read_slides, run_repeatability
+from tme.safety import file_sha256
 from tme.store import sealed, write_json, write_text
 from tme.tables import write_csv
 
@@ -33,6 +35,7 @@ def write_results(folder: Path, slides: list[SlideResult]) -> Path:
         write_json(target / "measurements.json", to_json(slide.measurements))
     write_csv(folder / "slide_metrics.csv", slide_columns(["section_id"]), rows)
     write_text(folder / "provenance" / "config.yaml", yaml.safe_dump(Config().model_dump(mode="json")))
+    list_written(folder, "made", {"slide_metrics.csv": file_sha256(folder / "slide_metrics.csv")})
     return folder
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.made_cohort import write_cohort
-from tests.made_results import MadePatient, write_results
+from tests.made_results import MadePatient, listed, write_results
 from tests.page_checks import check_page, check_scripts, page_data, page_text
 from tests.unit.report.test_report_browser import call
 from tme.config import Config
@@ -41,14 +41,15 @@ class TestCommand:
 
     def test_the_manifest_knows_the_new_page(self, tmp_path: Path) -> None:
         results, outcomes = write_cohort(tmp_path, 3)
+        written = read_json(results / "manifest.json")
         write_json(
-            results / "manifest.json", {"key": "k", "files": {"report/index.html": "old", "pairs.csv": "p"}}
+            results / "manifest.json", {**written, "files": {**written["files"], "report/index.html": "old"}}
         )
         assert call("associate", str(results), str(outcomes)) == 0
         files = read_json(results / "manifest.json")["files"]
         assert files == {
             "report/index.html": file_sha256(results / "report" / "index.html"),
-            "pairs.csv": "p",
+            **written["files"],
         }
 
     def test_a_folder_without_results_is_refused(
@@ -111,6 +112,7 @@ class TestCohorts:
         assert "Change beside outcome" in page_text(report_text(results))
         with (results / "pairs.csv").open("a", encoding="utf-8", newline="") as stream:
             stream.write((results / "pairs.csv").read_text(encoding="utf-8").splitlines()[-1] + "\r\n")
+        listed(results)
         assert call("report", str(results)) == 0
         text = page_text(report_text(results))
         assert "The outcome tables are older than these results" in text

@@ -28,7 +28,7 @@ from tme.outcomes.types import DECLARED
 from tme.pipeline.finished import finished_config
 from tme.pipeline.inputs import load_run_cohort
 from tme.pipeline.report_job import rewrite_report
-from tme.report.artefacts import FLOW, OUTCOMES, READ, SURVIVAL, TESTS
+from tme.report.artefacts import FLOW, MADE, OUTCOMES, READ, SURVIVAL, TESTS
 from tme.safety import file_sha256
 from tme.store import write_json
 from tme.tables import read_csv, write_csv
@@ -132,7 +132,7 @@ def _outcomes(sheet: OutcomeSheet, tables: Tables) -> list[dict[str, Any]]:
 
 
 def _write_provenance(request: AssociateRequest, config: Config) -> None:
-    """What the tests were made from: hashes of the tables and of the outcomes, and the settings."""
+    """What the tests were made from and what was made: hashes of outcomes and tables, and the settings."""
     settings = config.outcomes.model_dump(mode="json")
     write_json(
         request.results / "provenance" / "associate.json",
@@ -140,6 +140,7 @@ def _write_provenance(request: AssociateRequest, config: Config) -> None:
             "tme": __version__,
             "outcomes_sha256": file_sha256(request.outcomes),
             "tables_sha256": {name: file_sha256(request.results / name) for name in READ},
+            "made_sha256": {name: file_sha256(request.results / name) for name in MADE},
             "settings": settings,
             "settings_sha256": settings_hash(settings),
         },

@@ -18,6 +18,7 @@ Row = Mapping[str, str]
 READ = ("patient_metrics.csv", "pairs.csv", "slide_metrics.csv")
 TESTS, FLOW = "cohort_tests.csv", "cohort_flow.csv"
 SURVIVAL, OUTCOMES = "cohort_survival.csv", "cohort_outcomes.csv"
+MADE = (TESTS, FLOW, SURVIVAL, OUTCOMES)
 ASSOCIATED = Path("provenance") / "associate.json"
 VERSIONS = Path("provenance") / "versions.json"
 
@@ -49,7 +50,7 @@ class Run:
     associated : Associated or None
         None before `tme associate`.
     stale : bool
-        Whether `tme associate` was called on tables that have changed since; they are left out then.
+        Whether tables that `tme associate` read or wrote have changed since; the tests are left out then.
     folders : dict of str to str
         ``slide_id`` as shown -> name of the slide's folder, where they differ.
     shared : bool
@@ -106,10 +107,10 @@ def read_run(results: Path, config: Config) -> Run:
     slides, pairs = (read_csv(results / name) for name in ("slide_metrics.csv", "pairs.csv"))
     kept = results / ASSOCIATED
     made: Mapping[str, Any] = read_json(kept) if kept.is_file() else {}
-    whole = bool(made) and all((results / name).is_file() for name in (TESTS, FLOW, SURVIVAL, OUTCOMES))
-    fits = whole and all(
+    digests = {**made.get("tables_sha256", {}), **made.get("made_sha256", {})}
+    fits = digests.keys() == {*READ, *MADE} and all(
         (results / name).is_file() and file_sha256(results / name) == digest
-        for name, digest in made["tables_sha256"].items()
+        for name, digest in digests.items()
     )
     return Run(
         results,
@@ -123,7 +124,7 @@ def read_run(results: Path, config: Config) -> Run:
 
 
 def _associated(results: Path, settings: Mapping[str, Any]) -> Associated:
-    tests, flow, survival, outcomes = (read_csv(results / name) for name in (TESTS, FLOW, SURVIVAL, OUTCOMES))
+    tests, flow, survival, outcomes = (read_csv(results / name) for name in MADE)
     return Associated(tests, flow, survival, outcomes, OutcomeSettings.model_validate(settings))
 
 

@@ -115,8 +115,22 @@ class TestCohorts:
         listed(results)
         assert call("report", str(results)) == 0
         text = page_text(report_text(results))
-        assert "The outcome tables are older than these results" in text
+        assert "The outcome tables do not belong to these results" in text
         assert "Change beside outcome" not in text
+
+    def test_outcome_tables_edited_by_hand_are_left_out(self, tmp_path: Path) -> None:
+        results, outcomes = write_cohort(tmp_path, 3)
+        assert call("associate", str(results), str(outcomes)) == 0
+        tests = results / "cohort_tests.csv"
+        tests.write_text(tests.read_text(encoding="utf-8").replace(",0.", ",0.0"), encoding="utf-8")
+        assert call("report", str(results)) == 0
+        text = page_text(report_text(results))
+        assert "The outcome tables do not belong to these results" in text
+        assert "Change beside outcome" not in text
+        tests.write_bytes(b"\xff")
+        assert call("report", str(results)) == 0
+        assert call("associate", str(results), str(outcomes)) == 0
+        assert "Change beside outcome" in page_text(report_text(results))
 
 
 class TestWords:

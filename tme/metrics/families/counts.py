@@ -9,6 +9,11 @@ from tme.metrics.intervals import count_density
 from tme.metrics.scope import Scope
 from tme.metrics.types import BlockSums, ColumnSpec, Estimate
 
+PIGMENT = (
+    "On sections with DAB, grains of pigment as large as a cell (melanin, haemosiderin, carbon, formalin "
+    "pigment) count as positive: colour does not tell them from DAB over a nucleus. Look at the overlay."
+)
+
 COLUMNS = (
     ColumnSpec(
         "n_nuclei",
@@ -36,7 +41,7 @@ COLUMNS = (
         "count",
         "cells whose marker is at or above the DAB threshold and whose centroid lies inside the compartment",
         "rows of cells.parquet with positive; a cluster counts as its cluster_count",
-        caveats=("Positive depends on dab_threshold_od: compare slides with one threshold.",),
+        caveats=("Positive depends on dab_threshold_od: compare slides with one threshold.", PIGMENT),
         needs="positive",
     ),
     ColumnSpec(
@@ -50,6 +55,7 @@ COLUMNS = (
             "Mean of the whole evaluable area: a hotspot in an empty section gives a low density.",
             "There is no validated TIL score for samples taken on treatment.",
             "A CD8 cell may be an NK cell, a CD3 cell of any T lineage; neither marks tumour reactivity.",
+            PIGMENT,
         ),
         "til",
         ("til_density_ci_low", "til_density_ci_high"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tme.metrics.bootstrap import bounded_estimate
+from tme.metrics.families.counts import PIGMENT
 from tme.metrics.family import METRICS, Family
 from tme.metrics.scope import Scope
 from tme.metrics.types import ColumnSpec, Estimate
@@ -39,6 +40,7 @@ COLUMNS = (
         caveats=(
             "Depends on dab_threshold_od, and on unstained nuclei being found as well as stained ones.",
             OVERCOUNT,
+            PIGMENT,
         ),
         needs="positive",
     ),

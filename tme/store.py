@@ -305,7 +305,7 @@ def need_folder(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        why = "" if os.access(folder, os.R_OK | os.W_OK | os.X_OK) else "Permission denied"
+        why = "" if os.access(folder, os.W_OK | os.X_OK) else "Permission denied"
     except OSError as error:
         why = error.strerror or str(error)
     if why:

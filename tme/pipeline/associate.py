@@ -25,7 +25,7 @@ from tme.outcomes.join import Tables, missing_days, variables
 from tme.outcomes.kaplan_meier import survival_rows
 from tme.outcomes.sheet import HISTOLOGY, OutcomeSheet, read_outcomes
 from tme.outcomes.types import DECLARED
-from tme.pipeline.finished import finished_config
+from tme.pipeline.finished import finished_config, need_results
 from tme.pipeline.inputs import load_run_cohort
 from tme.pipeline.report_job import rewrite_report
 from tme.report.artefacts import FLOW, MADE, OUTCOMES, READ, SURVIVAL, TESTS
@@ -59,14 +59,16 @@ def run_associate(request: AssociateRequest, say: Say) -> int:
     SheetError, ConfigError
         Before anything is computed: wrong outcomes, settings, or no results in the folder.
     ArtefactError
-        If a table of the results is damaged.
+        If a table of the results is damaged or was changed.
     BusyError
         If a run works in the folder.
     """
     results = request.results
-    config = _settings(results, request.config_file)
-    check_names(config.change, config.outcomes.family)
+    need_results(results)
     with run_lock(results):
+        finished = finished_config(results)
+        config = _settings(finished, request.config_file)
+        check_names(config.change, config.outcomes.family)
         tables = _tables(results, request.sheet, config)
         sheet = read_outcomes(request.outcomes, tables.names())
         check_covariates(config.outcomes.covariates, sheet)
@@ -80,7 +82,7 @@ def run_associate(request: AssociateRequest, say: Say) -> int:
         write_csv(results / SURVIVAL, survival_columns(), survival_rows(found))
         write_csv(results / OUTCOMES, patient_outcome_columns(), _outcomes(sheet, tables))
         _write_provenance(request, config)
-        page = rewrite_report(results, finished_config(results))
+        page = rewrite_report(results, finished)
     why = missing_days(found)
     if why:
         say(f"caution: {request.outcomes.name} · survival is not tested · {why} · give one of them")
@@ -89,9 +91,8 @@ def run_associate(request: AssociateRequest, say: Say) -> int:
     return 0
 
 
-def _settings(results: Path, config_file: Path | None) -> Config:
+def _settings(config: Config, config_file: Path | None) -> Config:
     """Settings of the run; of a file named on the command line, only what concerns outcomes counts."""
-    config = finished_config(results)
     if config_file is None:
         return config
     return config.model_copy(update={"outcomes": load_config(config_file, with_files=False).outcomes})

@@ -94,7 +94,16 @@ def drive(request: RunRequest, say: Say) -> int:
 def _own_folder(output: Path) -> None:
     """Make the folder, and refuse one that is not tme's own or cannot be written."""
     need_folder(output)
-    if any(output.iterdir()) and not (output / ".tme.lock").exists():
+    try:
+        strange = any(output.iterdir()) and not (output / ".tme.lock").exists()
+    except OSError as error:
+        raise ConfigError(
+            "the output folder cannot be read",
+            where=str(output),
+            why=error.strerror or str(error),
+            fix="choose another --output",
+        ) from error
+    if strange:
         raise ConfigError(
             "the output folder holds other files",
             where=str(output),

@@ -16,14 +16,15 @@ from tme.change import SlideResult
 from tme.change.repeatability import Coefficient, coefficients
 from tme.config import REPEATABILITY_FORMAT, load_config, settings_hash
 from tme.errors import ArtefactError, ConfigError, SheetError
-from tme.metrics import from_json
+from tme.metrics import Measurements, from_json
 from tme.metrics.measure import EVALUABLE
 from tme.pipeline.drive import RunRequest, drive
 from tme.pipeline.finished import check_tables
 from tme.report.repeatability import write_repeatability_page
-from tme.store import MANIFEST, SEAL, need_folder, read_json, sealed, write_json
+from tme.store import SEAL, is_intact, need_folder, read_json, sealed, write_json
 from tme.tables import read_csv
 
+MEASURED = "measurements.json"
 SLIDES, SETTINGS = "slide_metrics.csv", "provenance/config.yaml"
 Say = Callable[[str], None]
 
@@ -108,14 +109,26 @@ def read_slides(results: Path) -> list[SlideResult]:
     for row in read_csv(results / SLIDES):
         if row["compartment"] != EVALUABLE:
             continue
-        measured = results / "slides" / row["slide_id"] / "measurements.json"
-        measurements = from_json(read_json(measured)) if measured.is_file() else None
+        folder = results / "slides" / row["slide_id"]
+        measurements = _measurements(folder) if (folder / MEASURED).is_file() else None
         slides.append(SlideResult(row, measurements, row["status"], row["reason"]))
     return slides
 
 
+def _measurements(folder: Path) -> Measurements:
+    """What was measured on a slide, if it is what its job wrote."""
+    if not is_intact(folder, thorough=True):
+        raise ArtefactError(
+            "the files of this slide are not as the run wrote them",
+            where=str(folder),
+            why="damaged or edited",
+            fix="put them back from a copy, or run `tme run` again, which makes them anew",
+        )
+    return from_json(read_json(folder / MEASURED))
+
+
 def _finished(folder: Path) -> bool:
-    return all((folder / name).is_file() for name in (SLIDES, SETTINGS, MANIFEST))
+    return (folder / SLIDES).is_file() and (folder / SETTINGS).is_file()
 
 
 def _content(found: Sequence[Coefficient], slides: Sequence[SlideResult], results: Path) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 from tme.config import Config
 from tme.errors import ArtefactError
 from tme.locks import run_lock
-from tme.pipeline.finished import finished_config
+from tme.pipeline.finished import finished_config, list_written, need_results
 from tme.report import write_report
 from tme.report.artefacts import Run, read_run
 from tme.report.figures import write_figures
@@ -50,13 +49,14 @@ def run_report(request: ReportRequest, say: Say) -> int:
     ConfigError
         If the folder holds no finished results, or there is no browser to print with.
     ArtefactError
-        If a table of the results is damaged.
+        If a table of the results is damaged or was changed.
     BusyError
         If a run works in the folder.
     """
     results = request.results
-    config = finished_config(results)
+    need_results(results)
     with run_lock(results):
+        config = finished_config(results)
         run = read_run(results, config)
         if request.share:
             run = shared_run(run, _key(results))
@@ -80,11 +80,9 @@ def rewrite_report(results: Path, config: Config) -> Path:
     """
     write_report(results, config)
     # Else the next run would take the page for damaged and make the tables anew.
-    with contextlib.suppress(ArtefactError, KeyError, TypeError):
-        manifest = read_json(results / MANIFEST)
-        if PAGE.as_posix() in manifest["files"]:
-            manifest["files"][PAGE.as_posix()] = file_sha256(results / PAGE)
-            write_json(results / MANIFEST, manifest)
+    manifest = read_json(results / MANIFEST)
+    files = {**manifest["files"], PAGE.as_posix(): file_sha256(results / PAGE)}
+    list_written(results, manifest["key"], files)
     return results / PAGE
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tme.config import Config, OutcomeSettings
+from tme.config import Config, OutcomeSettings, settings_hash
 from tme.errors import ArtefactError
 from tme.safety import file_sha256
 from tme.store import read_json
@@ -105,22 +105,31 @@ def read_run(results: Path, config: Config) -> Run:
         If a table cannot be read.
     """
     slides, pairs = (read_csv(results / name) for name in ("slide_metrics.csv", "pairs.csv"))
-    kept = results / ASSOCIATED
-    made: Mapping[str, Any] = read_json(kept) if kept.is_file() else {}
-    digests = {**made.get("tables_sha256", {}), **made.get("made_sha256", {})}
-    fits = digests.keys() == {*READ, *MADE} and all(
-        (results / name).is_file() and file_sha256(results / name) == digest
-        for name, digest in digests.items()
-    )
+    settings = _associate_settings(results)
     return Run(
         results,
         config,
         slides,
         pairs,
         _versions(results),
-        _associated(results, made["settings"]) if fits else None,
-        stale=bool(made) and not fits,
+        None if settings is None else _associated(results, settings),
+        stale=settings is None and (results / ASSOCIATED).exists(),
     )
+
+
+def _associate_settings(results: Path) -> Mapping[str, Any] | None:
+    """Settings of `tme associate`, if what it read and wrote is still there as it was."""
+    try:
+        made = read_json(results / ASSOCIATED)
+        digests = {**made["tables_sha256"], **made["made_sha256"]}
+        fits = digests.keys() == {*READ, *MADE} and all(
+            file_sha256(results / name) == digest for name, digest in digests.items()
+        )
+        return (
+            made["settings"] if fits and settings_hash(made["settings"]) == made["settings_sha256"] else None
+        )
+    except (ArtefactError, OSError, KeyError, TypeError):
+        return None
 
 
 def _associated(results: Path, settings: Mapping[str, Any]) -> Associated:

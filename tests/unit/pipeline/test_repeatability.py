@@ -12,13 +12,13 @@ import yaml
 from tests.made_measures import result_of
 from tme.change import SlideResult, compute_changes
 from tme.config import Config, load_config
-from tme.errors import ConfigError, SheetError
+from tme.errors import ArtefactError, ConfigError, SheetError
 from tme.metrics import slide_columns, slide_rows, to_json
 from tme.pipeline.drive import RunRequest
 from tme.pipeline.finished import list_written
 from tme.pipeline.repeatability import RepeatabilityRequest, read_slides, run_repeatability
 from tme.safety import file_sha256
-from tme.store import sealed, write_json, write_text
+from tme.store import new_artefact, sealed, write_json, write_text
 from tme.tables import write_csv
 
 NAME = "CD8.til_density_per_mm2"
@@ -30,9 +30,8 @@ def write_results(folder: Path, slides: list[SlideResult]) -> Path:
     for slide in slides:
         assert slide.measurements is not None
         rows += [{**row, **slide.keys, "status": "ok"} for row in slide_rows(slide.measurements)]
-        target = folder / "slides" / slide.key("slide_id")
-        target.mkdir(parents=True)
-        write_json(target / "measurements.json", to_json(slide.measurements))
+        with new_artefact(folder / "slides" / slide.key("slide_id"), "made", {}) as target:
+            write_json(target / "measurements.json", to_json(slide.measurements))
     write_csv(folder / "slide_metrics.csv", slide_columns(["section_id"]), rows)
     write_text(folder / "provenance" / "config.yaml", yaml.safe_dump(Config().model_dump(mode="json")))
     list_written(folder, "made", {"slide_metrics.csv": file_sha256(folder / "slide_metrics.csv")})
@@ -54,6 +53,28 @@ def blocks_of(lesions: int) -> list[SlideResult]:
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_results(tmp_path_factory.mktemp("repeats"), blocks_of(12))
+
+
+def test_edited_results_are_refused(tmp_path: Path) -> None:
+    results = write_results(tmp_path / "results", blocks_of(2))
+    table = results / "slide_metrics.csv"
+    whole = table.read_bytes()
+    table.write_bytes(whole.replace(b"P<0>", b"P<1>"))
+    with pytest.raises(ArtefactError, match="not as the run wrote it"):
+        read_slides(results)
+    table.write_bytes(whole)
+    measured = next((results / "slides").glob("*/measurements.json"))
+    measured.write_bytes(measured.read_bytes().replace(b"1", b"2", 1))
+    with pytest.raises(ArtefactError, match=measured.parent.name):
+        read_slides(results)
+
+
+def test_results_of_a_run_that_did_not_end_are_no_folder_of_slides(tmp_path: Path) -> None:
+    results = write_results(tmp_path / "results", blocks_of(2))
+    (results / "manifest.json").unlink()
+    request = RepeatabilityRequest(results, tmp_path / "rc.json", tmp_path / "r")
+    with pytest.raises(ConfigError, match="has not ended"):
+        run_repeatability(request, lambda _: None)
 
 
 def run(results: Path, output: Path) -> list[str]:

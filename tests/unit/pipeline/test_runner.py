@@ -33,7 +33,8 @@ def cluster() -> Iterator[str]:
     import dask
     from distributed import LocalCluster
 
-    # A local cluster gives a worker up that is not back in 15 s, which a busy machine may need to start one.
+    # A local cluster closes the nanny of a lost worker after 15 s, which on a busy machine may be before its
+    # new worker is there.
     patient = dask.config.set({"distributed.deploy.lost-worker-timeout": "10 minutes"})
     with (
         patient,

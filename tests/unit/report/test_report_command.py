@@ -11,6 +11,7 @@ from tests.made_results import MadePatient, listed, write_results
 from tests.page_checks import check_page, check_scripts, page_data, page_text
 from tests.unit.report.test_report_browser import call
 from tme.config import Config
+from tme.locks import run_lock
 from tme.report import printing
 from tme.report.artefacts import read_run
 from tme.report.methods import methods_text
@@ -51,6 +52,37 @@ class TestCommand:
             "report/index.html": file_sha256(results / "report" / "index.html"),
             **written["files"],
         }
+
+    @pytest.mark.parametrize("more", [[], ["--share"], ["--figures"]])
+    def test_tables_edited_by_hand_are_refused(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str]
+    ) -> None:
+        results, _ = write_cohort(tmp_path, 3)
+        words = ["report", str(results), *more, *([str(tmp_path / "figures")] if "--figures" in more else [])]
+        table = results / "slide_metrics.csv"
+        whole = table.read_bytes()
+        table.write_bytes(whole.replace(b"LMS-001", b"LMS-007"))
+        assert call(*words) == 3
+        said = capsys.readouterr().err
+        assert "slide_metrics.csv" in said
+        assert "not as the run wrote it" in said
+        assert not list(results.rglob("*.html"))
+        # Ends of lines change when results are sent as text.
+        table.write_bytes(whole.replace(b"\r\n", b"\n"))
+        assert call(*words) == 0
+
+    def test_while_a_run_works_there_the_folder_is_in_use(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        results, outcomes = write_cohort(tmp_path, 3)
+        # A run puts the list of what is finished away before it begins.
+        (results / "manifest.json").unlink()
+        with run_lock(results):
+            assert call("report", str(results)) == 4
+            assert call("associate", str(results), str(outcomes)) == 4
+        capsys.readouterr()
+        assert call("report", str(results)) == 2
+        assert "the run in this folder has not ended" in capsys.readouterr().err
 
     def test_a_folder_without_results_is_refused(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -129,6 +161,21 @@ class TestCohorts:
         assert "Change beside outcome" not in text
         tests.write_bytes(b"\xff")
         assert call("report", str(results)) == 0
+
+    @pytest.mark.parametrize(
+        "content", ["", "{", "null", "[]", "{}", '{"tables_sha256": null}', '{"settings": {"family": ["x"]}}']
+    )
+    def test_a_damaged_note_of_associate_hides_its_tables(self, tmp_path: Path, content: str) -> None:
+        results, outcomes = write_cohort(tmp_path, 3)
+        assert call("associate", str(results), str(outcomes)) == 0
+        note = results / "provenance" / "associate.json"
+        made = read_json(note)
+        if content.startswith('{"settings'):
+            write_json(note, {**made, "settings": {**made["settings"], "alpha": 0.2}})
+        else:
+            note.write_text(content, encoding="utf-8")
+        assert call("report", str(results)) == 0
+        assert "The outcome tables do not belong to these results" in page_text(report_text(results))
         assert call("associate", str(results), str(outcomes)) == 0
         assert "Change beside outcome" in page_text(report_text(results))
 

@@ -32,7 +32,7 @@ COLUMNS = (
         "and CD8 positive cells",
         "rows of cells.parquet with is_til; a cluster counts as its cluster_count",
         "Salgado 2015, Ann Oncol 26:259",
-        ("On H&E small round tumour cells and apoptotic bodies can pass for lymphocytes.",),
+        ("On H&E small round tumour cells and apoptotic bodies can pass for lymphocytes.", PIGMENT),
         "til",
     ),
     ColumnSpec(

@@ -28,6 +28,7 @@ COLUMNS = (
         (
             "Falls when tumour cells multiply though no TIL has left: read it beside the density.",
             OVERCOUNT,
+            PIGMENT,
         ),
         "til",
     ),
@@ -51,7 +52,7 @@ COLUMNS = (
         "share of the evaluable area covered by nuclei (H&E) or cells of TILs",
         "100 Σ area of TILs / evaluable area",
         "easTILs, PMC10182981",
-        ("Not the stromal TIL score of a pathologist, whose denominator is stroma.",),
+        ("Not the stromal TIL score of a pathologist, whose denominator is stroma.", PIGMENT),
         "til",
     ),
 )

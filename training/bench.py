@@ -3,7 +3,7 @@
     python -m training.bench IMAGE [--rounds N]
 
 Both in the runtime tme uses, one thread, fp32, round robin on the same window; then tme's own at int8, the
-decoding, outlines and measures. IMAGE is an RGB TIFF of at least 1600 x 1600 px at about 0.5 µm/px.
+decoding, outlines and measures. IMAGE is an RGB TIFF of at least 2048 x 2048 px at about 0.5 µm/px.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import tifffile
 import torch
 from torch import nn
 
+from tme.cells.engines import load_engine
 from tme.cells.engines._runtime import open_network
 from tme.cells.engines.tmenet import NucleusSegmenter, answer
 from tme.cells.instances import decode
@@ -30,7 +31,8 @@ from tme.stains import STAINS
 from tme.stains.deconvolve import stain_od, stain_vectors
 from tme.stains.types import StainProfile
 
-SIDE = 1600
+SIDE = NucleusSegmenter.core_px + 2 * NucleusSegmenter.halo_px
+"""A window as a run reads it."""
 MPP = 0.5
 
 
@@ -91,9 +93,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp())
     export(StarDistShape(), folder / "stardist.onnx")
     other = open_network(folder / "stardist.onnx", "cpu")[0]
-    segmenter = NucleusSegmenter()
-    fp32 = segmenter.load(CellSettings(engine="tmenet", precision="fp32"))
-    int8 = segmenter.load(CellSettings(engine="tmenet", precision="int8"))
+    fp32, int8 = (load_engine(CellSettings(engine="tmenet", precision=name)) for name in ("fp32", "int8"))
     planes = answer(int8.network, rgb)
     labels = decode(planes, int8.rule).labels
     outlines = trace(labels)

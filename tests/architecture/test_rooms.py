@@ -17,6 +17,7 @@ FOUNDATIONS = {
     "config",
     "registry",
     "locks",
+    "memory",
     "store",
     "safety",
     "tables",

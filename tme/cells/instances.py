@@ -100,24 +100,42 @@ def peaks(logit: Plane, rule: Decoding) -> tuple[NDArray[np.int64], NDArray[np.i
     A plateau is one centre: its first pixel.
     """
     smooth = _smoothed(logit, rule)
-    side = 2 * rule.apart_px + 1
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    top = (smooth >= cv2.dilate(smooth, disc)) & (smooth > _logit(rule.centre))
-    rows, columns = np.divmod(np.flatnonzero(top), top.shape[1])
-    if _any_adjacent(top, rows, columns):
-        plateau = cv2.connectedComponents(top.astype(np.uint8), connectivity=8)[1]
+    rows, columns = _highest(smooth, np.flatnonzero(smooth > _logit(rule.centre)), rule.apart_px)
+    if _any_adjacent(rows, columns, smooth.shape[1]):
+        top = np.zeros(smooth.shape, np.uint8)
+        top[rows, columns] = 1
+        plateau = cv2.connectedComponents(top, connectivity=8)[1]
         _, first = np.unique(plateau[rows, columns], return_index=True)
         rows, columns = rows[np.sort(first)], columns[np.sort(first)]
     probability = 1 / (1 + np.exp(-smooth[rows, columns]))
     return rows, columns, probability.astype(np.float32)
 
 
-def _any_adjacent(top: NDArray[np.bool_], rows: NDArray[np.int64], columns: NDArray[np.int64]) -> bool:
-    """Whether any two of the places that are set touch, by a corner at least."""
-    padded = np.pad(top, 1).ravel()
-    width = top.shape[1] + 2
-    place = (rows + 1) * width + columns + 1
-    return any(bool(padded[place + step].any()) for step in (1, width - 1, width, width + 1))
+def _highest(
+    values: Plane, places: NDArray[np.int64], reach_px: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows and columns of those of some places above which nothing stands within a disc.
+
+    Few places are asked about and most lose against a neighbour at once: far cheaper than a dilation.
+    """
+    height, width = values.shape
+    rows, columns = np.divmod(places, width)
+    side = 2 * reach_px + 1
+    disc = np.argwhere(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))) - reach_px
+    for down, right in disc[np.argsort(np.abs(disc).sum(1), kind="stable")]:
+        row, column = rows + down, columns + right
+        there = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+        beside = values[np.where(there, row, rows), np.where(there, column, columns)]
+        stays = values[rows, columns] >= beside
+        rows, columns = rows[stays], columns[stays]
+    return rows, columns
+
+
+def _any_adjacent(rows: NDArray[np.int64], columns: NDArray[np.int64], width: int) -> bool:
+    """Whether any two of some places, by row, then column, touch, by a corner at least."""
+    # A column more than there are: the last of a row does not touch the first of the next.
+    place = rows * (width + 1) + columns
+    return any(bool(np.isin(place + step, place).any()) for step in (1, width, width + 1, width + 2))
 
 
 def without_pinches(labels: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -74,13 +74,15 @@ def measure(
     hull = shapely.area(shapely.convex_hull(polygons))
     inside = np.flatnonzero(labels != 0)
     owner = labels.ravel()[inside]
-    first, second = density[..., 0].ravel(), density[..., 1].ravel()
+    stains = density.reshape(-1, 2)
+    first, second = stains[inside].T
     count = int(owner.max()) + 1 if len(owner) else 1
-    mean_first = _mean(owner, first[inside], count)
-    square = _mean(owner, first[inside] ** 2, count)
+    mean_first = _mean(owner, first, count)
+    square = _mean(owner, first**2, count)
     ring_pixel, ring_owner = ring(labels, um_to_px(RING_UM, mpp))
+    ring_first, ring_second = stains[ring_pixel].T
     chosen = outlines.labels
-    mean_second = _mean(owner, second[inside], count)
+    mean_second = _mean(owner, second, count)
     return Measures(
         x=shapely.get_x(centre),
         y=shapely.get_y(centre),
@@ -90,8 +92,8 @@ def measure(
         hematoxylin_od=mean_first[chosen],
         second_od=mean_second[chosen],
         hematoxylin_sd=np.sqrt(np.maximum(square - mean_first**2, 0))[chosen],
-        ring_od=_mean(ring_owner, second[ring_pixel], count, mean_second)[chosen],
-        ring_hematoxylin_od=_mean(ring_owner, first[ring_pixel], count, mean_first)[chosen],
+        ring_od=_mean(ring_owner, ring_second, count, mean_second)[chosen],
+        ring_hematoxylin_od=_mean(ring_owner, ring_first, count, mean_first)[chosen],
     )
 
 
@@ -114,8 +116,10 @@ def ring(labels: NDArray[np.int32], width_px: float) -> tuple[NDArray[np.int64],
     edge = edge[np.logical_or.reduce(sides)]
     rows, columns = np.divmod(edge, width)
     nearest = nearest_within(labels.shape, rows - 1, columns - 1, flat[edge], width_px)
-    pixel = np.flatnonzero((nearest != 0) & (labels == 0))
-    return pixel, nearest.ravel()[pixel]
+    owner = nearest.ravel()
+    pixel = np.flatnonzero(owner != 0)
+    pixel = pixel[labels.ravel()[pixel] == 0]
+    return pixel, owner[pixel]
 
 
 def eccentricity(polygons: NDArray[np.object_]) -> Values:

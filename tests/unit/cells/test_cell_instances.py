@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -83,6 +84,21 @@ def test_a_plateau_is_one_centre() -> None:
     assert len(rows) == 1
     assert 10 <= rows[0] < 13
     assert 10 <= columns[0] < 14
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 4))
+@settings(max_examples=40, deadline=None)
+def test_centres_are_where_nothing_higher_stands_within_the_disc(seed: int, apart: int) -> None:
+    # Few values, so that equal ones meet; each plateau is one centre, its first pixel.
+    logit = np.random.default_rng(seed).integers(-4, 4, (30, 26)).astype(np.float32)
+    rule = Decoding(centre=0.5, smooth_px=0.0, apart_px=apart)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * apart + 1, 2 * apart + 1))
+    top = (logit >= cv2.dilate(logit, disc)) & (logit > 0)
+    number = cv2.connectedComponents(top.astype(np.uint8), connectivity=8)[1]
+    expected = [np.argwhere(number == k)[0].tolist() for k in range(1, number.max() + 1)]
+    rows, columns, probability = peaks(logit, rule)
+    assert np.column_stack([rows, columns]).tolist() == sorted(expected)
+    assert probability == pytest.approx(1 / (1 + np.exp(-logit[rows, columns])), rel=1e-6)
 
 
 def test_pixels_whose_arrows_lead_nowhere_are_background() -> None:

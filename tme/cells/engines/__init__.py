@@ -11,6 +11,7 @@ from typing import Protocol
 
 from tme.cells.types import Detections
 from tme.config import CellSettings
+from tme.memory import keep_freed
 from tme.registry import Registry
 from tme.slide.types import RGB
 from tme.stains.types import StainProfile
@@ -87,7 +88,8 @@ SEGMENTERS: Registry[Segmenter] = Registry("segmenter", "tme.cells.engines", "tm
 
 @lru_cache(maxsize=2)
 def load_engine(settings: CellSettings) -> Engine:
-    """The engine the settings name, loaded once per process."""
+    """The engine the settings name, loaded once per process, which then works through windows."""
+    keep_freed()
     return SEGMENTERS.get(settings.engine).load(settings)
 
 

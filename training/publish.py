@@ -9,7 +9,6 @@ fields; the precision that ships is judged on the same fields, run by the runtim
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,31 +23,27 @@ from tme.cells.instances import Decoding
 from tme.learn.calibrate import (
     Called,
     called,
-    expected_error,
     fit_platt,
     mean_over_sets,
-    reliability,
     search_decoding,
 )
 from tme.learn.compare import ask_file
 from tme.learn.export import calibration_windows, export_fp32, export_int8
 from tme.learn.field import Field
 from tme.learn.network import WORK_MPP, NucleusNet
-from tme.learn.score import Answered, Matched, detection, lymphocytes, match
+from tme.learn.score import Answered, Matched, detection, match
 from tme.safety import file_sha256
 from training import sets, synthetic
 from training.domain import training_domain
+from training.scores import CLASSED, held_fields, write_scores
 
 CALIBRATION_WINDOWS = 96
-HELD_COUNTS = {"HE": 12}
 HELD_DAB_SEED = synthetic.HELD_SEED + 5000
 HELD_DAB_COUNTS = {"CD8": 6, "CD31": 2}
 DAB_CENTRE = (0.1, 0.125, 0.15, 0.175, 0.2, 0.25, 0.3)
 AS_GOOD = 0.01
 NUCLEUS = 0.4
 """Masks overlap their labels as well from .4 as from .5 on, and pale nuclei beside DAB are found by .4."""
-# Where lymphocytes are told from other nuclei by hand; glioma counts as "none", with less weight.
-CLASSED = ("crchistophenotypes", "monusac", "pannuke_samples", "synthetic_he", "tcga_lgg")
 DAB_SETS = ("ki67_points", "deepliif")
 HE_SETS = ("crchistophenotypes", "monusac", "monuseg", "pannuke_samples", "tcga_lgg")
 LICENCE = "code Apache-2.0; learned partly from fields under CC BY-NC-SA 4.0: see the model card"
@@ -93,26 +88,6 @@ def best_dab_centre(answered: Sequence[Answered], rule: Decoding) -> float:
     return max(centre for centre in DAB_CENTRE if worths[centre] >= max(worths.values()) - AS_GOOD)
 
 
-def scores(answered: Sequence[Answered], rule: Decoding, slope: float, intercept: float) -> dict[str, Any]:
-    """Per set: detection, masks, lymphocytes at probability one half, reliability."""
-    table: dict[str, Any] = {}
-    least = -intercept / slope
-    for name in sorted({one.field.dataset for one in answered}):
-        matched = [match(one, rule) for one in answered if one.field.dataset == name]
-        row: dict[str, Any] = {"fields": len(matched), **detection(matched)}
-        rows = called(matched)
-        if name in CLASSED and rows and len(rows[0].logit):
-            probability = 1 / (1 + np.exp(-(slope * rows[0].logit + intercept)))
-            bins = reliability(probability, rows[0].truth, rows[0].weight)
-            row |= lymphocytes(matched, least)
-            row |= {"til_called_pct": 100 * float((probability >= 0.5).mean()), "ece": expected_error(bins)}
-            row["reliability"] = np.round(bins, 4).tolist()
-        table[name] = {
-            key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()
-        }
-    return table
-
-
 def main() -> None:
     """Parse, choose, write."""
     parser = argparse.ArgumentParser(
@@ -128,7 +103,7 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     split = sets.load(chosen.data)
-    held = split.held + list(synthetic.fields(synthetic.HELD_SEED, HELD_COUNTS))
+    held = held_fields(split)
     network = NucleusNet()
     network.load_state_dict(_weights(chosen.work, chosen.checkpoint))
     chosen.out.mkdir(parents=True, exist_ok=True)
@@ -154,12 +129,7 @@ def main() -> None:
         data=DATA,
     )
     (chosen.out / f"{chosen.model}.json").write_text(description.model_dump_json(indent=1) + "\n")
-    table = {"fp32": scores(answered, rule, slope, intercept)}
-    table["int8"] = scores(ask_file(open_network(paths["int8"], "cpu")[0], held), rule, slope, intercept)
-    (chosen.work / "scores.json").write_text(json.dumps(table, indent=1))
-    for precision, rows in table.items():
-        for name, row in rows.items():
-            print(precision, name, {key: value for key, value in row.items() if key != "reliability"})
+    write_scores(chosen.out / f"{chosen.model}.json", held, chosen.work)
 
 
 def _weights(work: Path, checkpoint: bool) -> dict[str, Any]:

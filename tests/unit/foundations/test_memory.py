@@ -10,7 +10,7 @@ import pytest
 
 from tme.memory import keep_freed
 
-# Faults of the second half of forty arrays of 48 MB, written and freed one after another.
+# Faults of the second half of forty windows, each with four arrays of 24 MB that are written and freed.
 PROBE = """
 import resource, sys
 from tme.memory import keep_freed
@@ -21,7 +21,8 @@ def faults():
 for turn in range(40):
     if turn == 20:
         before = faults()
-    bytearray(48_000_000)
+    arrays = [bytearray(24_000_000) for _ in range(4)]
+    del arrays
 print(faults() - before)
 """
 

@@ -16,6 +16,8 @@ from tme.config import RunSettings
 from tme.errors import ConfigError, TmeError
 from tme.tiles import Runner, one_by_one
 
+ANSWER_S = 20.0
+"""Longest wait for a Dask scheduler to answer."""
 WAITING_TASKS = 64
 """Tasks per worker whose results may wait in memory to be taken."""
 
@@ -70,7 +72,7 @@ def _client(settings: RunSettings) -> Iterator[Any]:
     from distributed import Client
 
     try:
-        client = Client(settings.scheduler, timeout="20s", set_as_default=False)
+        client = Client(settings.scheduler, timeout=ANSWER_S, set_as_default=False)
     except (OSError, TimeoutError) as error:
         raise ConfigError(
             "the Dask scheduler does not answer",

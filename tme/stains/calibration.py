@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from tme.errors import ConfigError
 from tme.stains.types import StainProfile, Vector
@@ -122,14 +122,14 @@ def combine(stain: str, batch: str, controls: Sequence[Control]) -> Entry:
     """The threshold of one stain and batch from its control slides, at least one."""
     cuts = np.array([control.threshold_od for control in controls])
     widths = np.array([control.high_od - control.low_od for control in controls])
-    within = widths / (2 * float(stats.norm.ppf(LEVEL)))
+    within = widths / (2 * float(special.ndtri(LEVEL)))
     count = len(controls)
     known = count >= FEWEST_CONTROLS
     between = float(cuts.std(ddof=1)) if count > 1 else 0.0
     between = between if known else max(between, BETWEEN_PRIOR_OD)
     # Scatter between slides holds that within them; a few alike by chance must not undercut the latter.
     error = max(between, float(np.sqrt(np.mean(within**2)))) / count**0.5
-    reach = float(stats.t.ppf(LEVEL, count - 1) if known else stats.norm.ppf(LEVEL)) * error
+    reach = float(special.stdtrit(count - 1, LEVEL) if known else special.ndtri(LEVEL)) * error
     value = float(cuts.mean())
     return Entry(
         stain,

@@ -10,6 +10,7 @@ import pytest
 
 from tme.config import RunSettings
 from tme.errors import ConfigError
+from tme.pipeline import dask_runner
 from tme.pipeline.dask_runner import LostTaskError, make_runner
 
 
@@ -91,7 +92,8 @@ def test_a_tasks_own_error_comes_through(scheduler: str) -> None:
         list(run(refuse, [1]))
 
 
-def test_a_scheduler_that_does_not_answer_is_named() -> None:
+def test_a_scheduler_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dask_runner, "ANSWER_S", 1.0)
     settings = RunSettings(scheduler="tcp://127.0.0.1:9")
     with pytest.raises(ConfigError, match="does not answer"), make_runner(settings):
         pass

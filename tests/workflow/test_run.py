@@ -76,8 +76,11 @@ def test_a_second_run_has_nothing_to_do(clean_run: Path, small_cohort: Path) -> 
     assert {path: path.stat().st_mtime_ns for path in clean_run.rglob("*.parquet")} == before
 
 
-def test_threads_and_task_size_change_no_byte(clean_run: Path, small_cohort: Path, tmp_path: Path) -> None:
-    settings = config(tmp_path, "run: {task_px: 1024, workers: 2, scheduler: threads}\n")
+@pytest.mark.parametrize("task_px", [1024, 4096])
+def test_threads_and_task_size_change_no_byte(
+    clean_run: Path, small_cohort: Path, tmp_path: Path, task_px: int
+) -> None:
+    settings = config(tmp_path, f"run: {{task_px: {task_px}, workers: 2, scheduler: threads}}\n")
     done = tme("run", small_cohort / "cohort.csv", "-o", tmp_path / "r", "--config", settings, "--cores", 2)
     assert done.returncode == 0, done.stdout
     assert hashes(tmp_path / "r") == hashes(clean_run)

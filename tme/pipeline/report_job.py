@@ -82,7 +82,7 @@ def rewrite_report(results: Path, config: Config) -> Path:
     # Else the next run would take the page for damaged and make the tables anew.
     manifest = read_json(results / MANIFEST)
     files = {**manifest["files"], PAGE.as_posix(): file_sha256(results / PAGE)}
-    list_written(results, manifest["key"], files)
+    list_written(results, manifest.get("key", ""), files)
     return results / PAGE
 
 

@@ -88,7 +88,7 @@ def row_of(
     torch.manual_seed(recipe.seed)
     state = start(NucleusNet(design.widths, design.blocks).to(memory_format=torch.channels_last), recipe)
     fit(state, fields, recipe, work / f"{design.name.replace(' ', '-')}.csv", every=recipe.steps)
-    scores = watch(held)(state)
+    scores = watch(held)(state.mean)
     return {
         "design": design.name,
         "widths": " ".join(map(str, design.widths)),

@@ -17,7 +17,7 @@ import torch
 
 from tme.cells.instances import Decoding
 from tme.learn.field import Field
-from tme.learn.fit import Recipe, State, described, fit, start
+from tme.learn.fit import Recipe, described, fit, start
 from tme.learn.network import BLOCKS, WIDTHS, NucleusNet
 from tme.learn.score import ask, detection, lymphocytes, match
 from training import sets, synthetic
@@ -39,13 +39,13 @@ HARD_PCT = 8.0
 LEAST_HARD = 30
 
 
-def watch(held: list[Field]) -> Callable[[State], Mapping[str, float]]:
+def watch(held: list[Field]) -> Callable[[NucleusNet], Mapping[str, float]]:
     """A look at the held fields, per set, for the log."""
 
-    def look(state: State) -> Mapping[str, float]:
+    def look(network: NucleusNet) -> Mapping[str, float]:
         row: dict[str, float] = {}
         for name, fields in sets.by_set(held):
-            matched = [match(answered, Decoding()) for answered in ask(state.mean, fields)]
+            matched = [match(answered, Decoding()) for answered in ask(network, fields)]
             row |= {
                 f"{name}.{key}": value
                 for key, value in detection(matched).items()
@@ -114,7 +114,8 @@ def main() -> None:
     if checkpoint.exists():
         state.restore(checkpoint)
     (chosen.work / "recipe.json").write_text(json.dumps(described(recipe), indent=1))
-    fit(state, fields, recipe, chosen.work / "log.csv", checkpoint, chosen.every, watch(split.held))
+    seen = watch(split.held)
+    fit(state, fields, recipe, chosen.work / "log.csv", checkpoint, chosen.every, lambda now: seen(now.mean))
     torch.save(state.mean.state_dict(), chosen.work / "weights.pt")
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tme.learn.field import Field, from_masks, from_points, with_weak_negatives
+from training.parallel import mapped
 
 TYPICAL_UM2 = 38.0
 Label = dict[str, NDArray[Any]]
@@ -37,16 +38,17 @@ class Split:
     held: list[Field]
 
 
-def load(folder: Path) -> Split:
-    """Every labelled field under ``folder`` (``he/`` and ``ihc/``)."""
-    fields = [
-        field
-        for name, read in READERS.items()
-        for path in sorted((folder / name).glob("*.npz"))
-        if (field := read(path)) is not None and len(field.centres)
-    ]
+def load(folder: Path, workers: int = 0) -> Split:
+    """Every labelled field under ``folder`` (``he/`` and ``ihc/``), read by so many processes."""
+    paths = [(name, path) for name in READERS for path in sorted((folder / name).glob("*.npz"))]
+    fields = [field for field in mapped(_field, paths, workers) if len(field.centres)]
     held = [field for field in fields if is_held(field)]
     return Split([field for field in fields if not is_held(field)], held)
+
+
+def _field(where: tuple[str, Path]) -> Field:
+    name, path = where
+    return READERS[name](path)
 
 
 def is_held(field: Field) -> bool:

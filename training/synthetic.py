@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 
 import cv2
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from tme.learn.field import Field, from_masks
 from tme.testing.render import SlideSpec, lay_out, render_slide
 from tme.testing.render_cells import KINDS, CellList
+from training.parallel import mapped
 
 FIRST_SEED = 910_000
 """Far from every seed a test or a demo uses."""
@@ -22,17 +24,17 @@ GLASS = 225
 SIXTEENTHS = 4
 
 
-def fields(first_seed: int = FIRST_SEED, counts: Mapping[str, int] = COUNTS) -> Iterator[Field]:
+def fields(
+    first_seed: int = FIRST_SEED, counts: Mapping[str, int] = COUNTS, workers: int = 0
+) -> Iterator[Field]:
     """A field of each of so many slides of every stain; each slide has a look of its own."""
-    seed = first_seed
-    for stain, count in counts.items():
-        for _ in range(count):
-            yield _of_slide(stain, seed)
-            seed += 1
+    stains = [stain for stain, count in counts.items() for _ in range(count)]
+    yield from mapped(_of_slide, list(zip(stains, itertools.count(first_seed))), workers)
 
 
-def _of_slide(stain: str, seed: int) -> Field:
-    """What of a slide holds tissue."""
+def _of_slide(which: tuple[str, int]) -> Field:
+    """What of a slide, a stain and a seed, holds tissue."""
+    stain, seed = which
     rng = np.random.default_rng(seed)
     spec = SlideSpec(stain, area_mm2=AREA_MM2, til_density_per_mm2=float(rng.uniform(60, 900)))
     slide = render_slide(spec, seed)

@@ -195,7 +195,7 @@ def fit(
                 row = {name: round(total / seen, 4) for name, total in sums.items()}
                 row |= {"seconds": round(monotonic() - began, 1)}
                 row |= {k: round(v, 4) for k, v in (look(state) if look else {}).items()}
-                _append(log, {"step": state.step, **row})
+                append_row(log, {"step": state.step, **row})
                 sums, seen = dict.fromkeys(WEIGHTS, 0.0), 0
                 if checkpoint is not None:
                     state.save(checkpoint)
@@ -232,7 +232,8 @@ def _average(state: State, recipe: Recipe) -> None:
                 mean.copy_(now)
 
 
-def _append(log: Path, row: Mapping[str, Any]) -> None:
+def append_row(log: Path, row: Mapping[str, Any]) -> None:
+    """Add a row to a CSV; the first one brings the heads of its columns."""
     new = not log.exists()
     with log.open("a", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, row)

@@ -33,14 +33,15 @@ class Answered:
 
 
 def ask(network: NucleusNet, fields: Iterable[Field]) -> list[Answered]:
-    """The network's answers on whole fields."""
+    """The network's answers on whole fields, from wherever it lives."""
     network.eval()
+    device = next(network.parameters()).device
     out = []
     for field in fields:
         crop = plain_crop(field)
         rgb = torch.from_numpy(crop.rgb.transpose(2, 0, 1)[None].copy()).float()
         with torch.no_grad():
-            answer = network(rgb.to(memory_format=torch.channels_last))[0].contiguous().numpy()
+            answer = network(rgb.to(device, memory_format=torch.channels_last))[0].contiguous().cpu().numpy()
         out.append(Answered(field, crop, answer))
     return out
 

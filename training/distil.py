@@ -7,8 +7,9 @@ running mean, whose answers reach where nobody labelled: outlines on fields of c
 without one (Hinton et al., Distilling the Knowledge in a Neural Network, 2015). Batches are those of
 `tme.learn.fit.Sampler`, made by worker processes; the same numbers give the same crops.
 
-``--more M`` goes on for M steps with the held fields among those learned from: what ships then has seen every
-label, and its scores are those of the weights before (WORK/held).
+``--more M`` goes on for M steps with the held fields among those learned from: what ships then has seen
+every label, and its scores are those of the weights before. Student K leaves WORK/K/held.pt and
+WORK/K/weights.pt for `training.publish`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -58,6 +59,9 @@ class Batches(Dataset[Any]):
 
 def batches(sampler: Sampler, steps: range, workers: int) -> Iterator[tuple[Any, Any]]:
     """Batches of some steps, in order, however many processes make them."""
+    if workers:
+        # Before they are forked: a child cannot shut down threads it has not got.
+        cv2.setNumThreads(1)
     loader = DataLoader(
         Batches(sampler),
         batch_size=None,
@@ -65,14 +69,8 @@ def batches(sampler: Sampler, steps: range, workers: int) -> Iterator[tuple[Any,
         num_workers=workers,
         prefetch_factor=3 if workers else None,
         pin_memory=torch.cuda.is_available(),
-        worker_init_fn=_alone,
     )
     return iter(loader)
-
-
-def _alone(_: int) -> None:
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
 
 
 class Learner:
@@ -230,26 +228,42 @@ def growing(done: float) -> float:
 
 
 def student(text: str) -> tuple[NucleusNet, str]:
-    """A network from ``WIDTHS/BLOCKS[=WEIGHTS]``; layers the weights lack start anew, others are left out."""
+    """A network from ``WIDTHS/BLOCKS[=WEIGHTS]``, the weights cut or grown to its shape."""
     shape, _, weights = text.partition("=")
     widths, blocks = ([int(n) for n in part.split(",")] for part in shape.split("/"))
     network = NucleusNet(widths, blocks)
     if weights:
-        print(shape, network.load_state_dict(torch.load(weights, weights_only=True), strict=False))
+        network.load_state_dict(grown(torch.load(weights, weights_only=True), network.state_dict()))
     return network, shape
 
 
-def save(learners: Sequence[Learner], folder: Path) -> None:
-    """FOLDER/K.pt: the mean weights of every learner, in float32."""
-    folder.mkdir(parents=True, exist_ok=True)
+def grown(weights: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Weights of a narrower network in the shapes of a wider one, which answers as it did.
+
+    What is new listens to all and is not yet listened to. Blocks the network has not got are left out.
+    """
+    out = {name: value.clone() for name, value in own.items()}
+    for name, value in weights.items():
+        if name not in out:
+            continue
+        if value.ndim > 1:
+            out[name][: value.shape[0], value.shape[1] :] = 0
+        out[name][tuple(slice(n) for n in value.shape)] = value
+    return out
+
+
+def save(learners: Sequence[Learner], work: Path, name: str) -> None:
+    """WORK/K/NAME.pt: the mean weights of every learner, in float32."""
     for k, learner in enumerate(learners):
+        folder = work / str(k)
+        folder.mkdir(parents=True, exist_ok=True)
         learner.mean.load_state_dict(
             {
                 name: value if value.dtype.is_floating_point else learner.network.state_dict()[name]
                 for name, value in learner.mean.state_dict().items()
             }
         )
-        torch.save({k: v.cpu() for k, v in learner.mean.state_dict().items()}, folder / f"{k}.pt")
+        torch.save({k: v.cpu() for k, v in learner.mean.state_dict().items()}, folder / f"{name}.pt")
 
 
 def main() -> None:
@@ -292,7 +306,7 @@ def main() -> None:
     )
     log = chosen.work / "log.csv"
     attend(school, split.train + looks, recipe, range(chosen.steps), chosen.workers, growing, log, deadline)
-    save(students, chosen.work / "held")
+    save(students, chosen.work, "held" if chosen.more else "weights")
     print(f"taught after {monotonic() - began:.0f} s", flush=True)
     if chosen.more:
         for learner in (teacher, *students):
@@ -300,7 +314,7 @@ def main() -> None:
         steps = range(chosen.steps, chosen.steps + chosen.more)
         every = split.train + split.held + looks
         attend(school, every, recipe, steps, chosen.workers, lambda _: 1.0, log, deadline)
-        save(students, chosen.work / "all")
+        save(students, chosen.work, "weights")
     print({k: round(v, 4) for k, v in watch(split.held)(teacher.mean).items()}, flush=True)
 
 

@@ -68,7 +68,7 @@ def turned(fields: Sequence[Field], count: Count, reader: Reader) -> Iterator[st
             labels = np.ascontiguousarray(back[:, ::-1] if mirrored else back)
             seen = Answered(field, crop, np.zeros((5, *labels.shape), np.float32))
             matched.append(pair(seen, replace(found, labels=labels)))
-        yield f"{name}: F1 til {lymphocytes(matched, reader.least_logit)['f1_til']:.3f}"
+        yield f"{name}: F1 til {lymphocytes(matched, reader.calibration.score)['f1_til']:.3f}"
 
 
 def shifted(fields: Sequence[Field], count: Count) -> Iterator[str]:

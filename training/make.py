@@ -13,9 +13,11 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from tme.cells.instances import Decoding
+from tme.cells.instances import Decoding, Instances
 from tme.learn.field import Field
 from tme.learn.fit import Recipe, described, fit, start
 from tme.learn.network import BLOCKS, WIDTHS, NucleusNet
@@ -52,10 +54,15 @@ def watch(held: list[Field]) -> Callable[[NucleusNet], Mapping[str, float]]:
                 if key in {"f1", "r", "pq"}
             }
             if name in {"monusac", "crchistophenotypes"}:
-                row |= {f"{name}.{key}": value for key, value in lymphocytes(matched, 0.0).items()}
+                row |= {f"{name}.{key}": value for key, value in lymphocytes(matched, by_logit).items()}
         return row
 
     return look
+
+
+def by_logit(found: Instances) -> NDArray[np.float32]:
+    """Before a curve of probability is chosen: the network's own logit."""
+    return found.lymphocyte
 
 
 def hard(network: NucleusNet, looks: list[Field]) -> list[Field]:

@@ -1,9 +1,11 @@
 """Trained weights -> what tme ships: ONNX files, how they are read, and the numbers of the model card.
 
-    python -m training.publish DATA WORK OUT [--model tmenet-1]
+    python -m training.publish DATA WORK OUT [--model tmenet-2]
 
-WORK holds what `training.make` left. Thresholds and the curve of probability are chosen on the held
-fields; the precision that ships is judged on the same fields, run by the runtime tme uses.
+WORK holds what `training.make` or `training.distil` left. Thresholds and the curve of probability are chosen
+on the held fields; both precisions are judged on the same fields, run by the runtime tme uses. Where
+WORK/held.pt is there, that is done with those weights, which never saw the held fields, and what ships is
+WORK/weights.pt, which went on with them.
 """
 
 from __future__ import annotations
@@ -12,18 +14,18 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
 
-from tme.cells.engines._description import Calibration, Description, Reading, WeightsFile
+from tme.cells.engines._description import Calibration, Description, Precision, Reading, WeightsFile
 from tme.cells.engines._runtime import open_network
 from tme.cells.instances import Decoding
 from tme.learn.calibrate import (
     Called,
     called,
-    fit_platt,
+    fit_curve,
     mean_over_sets,
     search_decoding,
 )
@@ -31,7 +33,7 @@ from tme.learn.compare import ask_file
 from tme.learn.export import calibration_windows, export_fp32, export_int8
 from tme.learn.field import Field
 from tme.learn.network import WORK_MPP, NucleusNet
-from tme.learn.score import Answered, Matched, detection, match
+from tme.learn.score import Answered, Matched, detection, lymphocytes, match
 from tme.safety import file_sha256
 from training import sets, synthetic
 from training.domain import training_domain
@@ -42,6 +44,8 @@ HELD_DAB_SEED = synthetic.HELD_SEED + 5000
 HELD_DAB_COUNTS = {"CD8": 6, "CD31": 2}
 DAB_CENTRE = (0.1, 0.125, 0.15, 0.175, 0.2, 0.25, 0.3)
 AS_GOOD = 0.01
+LEAST = (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
+WITH_LYMPHOCYTES = ("crchistophenotypes", "monusac", "synthetic_he")
 NUCLEUS = 0.4
 """Masks overlap their labels as well from .4 as from .5 on, and pale nuclei beside DAB are found by .4."""
 DAB_SETS = ("ki67_points", "deepliif")
@@ -57,13 +61,27 @@ def some_of_every_set(fields: Sequence[Field], count: int) -> list[Field]:
     return [groups[k % len(groups)][int(rng.integers(len(groups[k % len(groups)])))] for k in range(count)]
 
 
-def calibrated(rows: Sequence[Called]) -> tuple[float, float]:
+def calibrated(rows: Sequence[Called]) -> Calibration:
     """One curve for all sets, each with the same say."""
     kept = [row for row in rows if row.dataset in CLASSED and len(row.logit)]
-    logit = np.concatenate([row.logit for row in kept])
-    truth = np.concatenate([row.truth for row in kept])
-    weight = np.concatenate([row.weight / row.weight.sum() for row in kept]) * 1000
-    return fit_platt(logit, truth, weight)
+    return fit_curve([replace(row, weight=row.weight * 1000 / row.weight.sum()) for row in kept])
+
+
+def best_least(curve: Calibration, found: Sequence[Matched]) -> Calibration:
+    """The curve with the least probability by which lymphocytes are told best, sets with any in the mean."""
+
+    def worth(least: float) -> float:
+        score = curve.model_copy(update={"least": least}).score
+        return float(
+            np.mean(
+                [
+                    lymphocytes([m for m in found if m.answered.field.dataset == name], score)["f1_til"]
+                    for name in WITH_LYMPHOCYTES
+                ]
+            )
+        )
+
+    return curve.model_copy(update={"least": max(LEAST, key=worth)})
 
 
 def best_dab_centre(answered: Sequence[Answered], rule: Decoding) -> float:
@@ -96,46 +114,57 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("work", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--model", default="tmenet-1")
-    parser.add_argument(
-        "--checkpoint", action="store_true", help="publish the checkpoint of a running training"
-    )
+    parser.add_argument("--model", default="tmenet-2")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     split = sets.load(chosen.data)
     held = held_fields(split)
-    network = NucleusNet()
-    network.load_state_dict(_weights(chosen.work, chosen.checkpoint))
-    chosen.out.mkdir(parents=True, exist_ok=True)
-    paths = {name: chosen.out / f"{chosen.model}-{name}.onnx" for name in ("fp32", "int8")}
-    export_fp32(network, paths["fp32"])
-    export_int8(
-        paths["fp32"], paths["int8"], calibration_windows(some_of_every_set(split.train, CALIBRATION_WINDOWS))
-    )
+    windows = calibration_windows(some_of_every_set(split.train, CALIBRATION_WINDOWS))
+    final, judged = chosen.work / "weights.pt", chosen.work / "held.pt"
+    paths = exported(judged if judged.exists() else final, chosen.work / "judged", chosen.model, windows)
     answered = ask_file(open_network(paths["fp32"], "cpu")[0], held)
     rule = search_decoding(answered, Decoding(nucleus=NUCLEUS), mean_over_sets)
-    slope, intercept = calibrated(called(match(one, rule) for one in answered))
+    found = [match(one, rule) for one in answered]
+    curve = best_least(calibrated(called(found)), found)
     dab_fields = [field for field in split.train if field.dataset in DAB_SETS]
     dab_fields += synthetic.fields(HELD_DAB_SEED, HELD_DAB_COUNTS)
     dab = best_dab_centre(ask_file(open_network(paths["fp32"], "cpu")[0], dab_fields), rule)
     description = Description(
         model_id=chosen.model,
         mpp=WORK_MPP,
-        files={name: WeightsFile(name=path.name, sha256=file_sha256(path)) for name, path in paths.items()},
+        files=pinned(paths),
         reading=Reading(**vars(rule), dab_centre=dab),
-        calibration=Calibration(slope=round(slope, 4), intercept=round(intercept, 4)),
+        calibration=curve,
         domain=training_domain([field for field in split.train if field.dataset in HE_SETS]),
         licence=LICENCE,
         data=DATA,
     )
-    (chosen.out / f"{chosen.model}.json").write_text(description.model_dump_json(indent=1) + "\n")
-    write_scores(chosen.out / f"{chosen.model}.json", held, chosen.work)
+    write_scores(written(description, chosen.work / "judged"), held, chosen.work)
+    shipped = exported(final, chosen.out, chosen.model, windows)
+    written(description.model_copy(update={"files": pinned(shipped)}), chosen.out)
 
 
-def _weights(work: Path, checkpoint: bool) -> dict[str, Any]:
-    if checkpoint:
-        return torch.load(work / "checkpoint.pt", weights_only=True)["mean"]
-    return torch.load(work / "weights.pt", weights_only=True)
+def exported(weights: Path, folder: Path, model: str, windows: list[Any]) -> dict[Precision, Path]:
+    """Weights as ONNX files, at both precisions."""
+    folder.mkdir(parents=True, exist_ok=True)
+    network = NucleusNet()
+    network.load_state_dict(torch.load(weights, weights_only=True))
+    paths: dict[Precision, Path] = {name: folder / f"{model}-{name}.onnx" for name in get_args(Precision)}
+    export_fp32(network, paths["fp32"])
+    export_int8(paths["fp32"], paths["int8"], windows)
+    return paths
+
+
+def pinned(paths: dict[Precision, Path]) -> dict[Precision, WeightsFile]:
+    """Files by their content."""
+    return {name: WeightsFile(name=path.name, sha256=file_sha256(path)) for name, path in paths.items()}
+
+
+def written(description: Description, folder: Path) -> Path:
+    """A description beside its files."""
+    path = folder / f"{description.model_id}.json"
+    path.write_text(description.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    return path
 
 
 if __name__ == "__main__":

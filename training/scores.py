@@ -16,7 +16,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from tme.cells.engines._description import Precision, read_description, weights_file
+from tme.cells.engines._description import Calibration, Precision, read_description, weights_file
 from tme.cells.engines._runtime import open_network
 from tme.cells.engines.tmenet import BUNDLED
 from tme.cells.instances import Decoding
@@ -36,19 +36,21 @@ def held_fields(split: sets.Split) -> list[Field]:
     return split.held + list(synthetic.fields(synthetic.HELD_SEED, HELD_COUNTS))
 
 
-def scores(answered: Sequence[Answered], rule: Decoding, slope: float, intercept: float) -> dict[str, Any]:
-    """Per set: detection, masks, lymphocytes at probability one half, reliability."""
+def scores(answered: Sequence[Answered], rule: Decoding, curve: Calibration) -> dict[str, Any]:
+    """Per set: detection, masks, lymphocytes from the least probability on, reliability."""
     table: dict[str, Any] = {}
-    least = -intercept / slope
     for name in sorted({one.field.dataset for one in answered}):
         matched = [match(one, rule) for one in answered if one.field.dataset == name]
         row: dict[str, Any] = {"fields": len(matched), **detection(matched)}
         rows = called(matched)
         if name in CLASSED and rows and len(rows[0].logit):
-            probability = 1 / (1 + np.exp(-(slope * rows[0].logit + intercept)))
+            probability = 1 / (1 + np.exp(-curve.logit(rows[0].logit, rows[0].sure)))
             bins = reliability(probability, rows[0].truth, rows[0].weight)
-            row |= lymphocytes(matched, least)
-            row |= {"til_called_pct": 100 * float((probability >= 0.5).mean()), "ece": expected_error(bins)}
+            row |= lymphocytes(matched, curve.score)
+            row |= {
+                "til_called_pct": 100 * float((probability >= curve.least).mean()),
+                "ece": expected_error(bins),
+            }
             row["reliability"] = np.round(bins, 4).tolist()
         table[name] = {
             key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()
@@ -63,7 +65,7 @@ def write_scores(path: Path, held: Sequence[Field], work: Path) -> None:
     table = {}
     for precision in get_args(Precision):
         network = open_network(weights_file(description, path.parent, precision)[0], "cpu")[0]
-        table[precision] = scores(ask_file(network, held), rule, curve.slope, curve.intercept)
+        table[precision] = scores(ask_file(network, held), rule, curve)
         for name, row in table[precision].items():
             print(precision, name, {key: value for key, value in row.items() if key != "reliability"})
     (work / "scores.json").write_text(json.dumps(table, indent=1))

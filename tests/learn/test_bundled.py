@@ -49,7 +49,7 @@ def test_there_are_no_statistics_left_to_spoil(start: Path, tmp_path: Path) -> N
     np.testing.assert_allclose(answer(load_onnx(tmp_path / "again.onnx")), before, atol=1e-4)
 
 
-@pytest.mark.parametrize("stranger", [NucleusNet((16, 40, 80, 96)), NucleusNet(blocks=(1, 1, 1))])
+@pytest.mark.parametrize("stranger", [NucleusNet((32, 40, 80, 96)), NucleusNet(blocks=(1, 1, 2))])
 def test_another_network_is_refused(stranger: NucleusNet, tmp_path: Path) -> None:
     export_fp32(stranger, tmp_path / "other.onnx")
     with pytest.raises(EngineError, match="of another network"):

@@ -42,7 +42,11 @@ class Calls:
 
 
 def classify(
-    measures: Measures, stain: Stain, profile: StainProfile, til_prob: NDArray[np.float32] | None = None
+    measures: Measures,
+    stain: Stain,
+    profile: StainProfile,
+    til_prob: NDArray[np.float32] | None = None,
+    til_least: float = 0.5,
 ) -> Calls:
     """Class of every cell.
 
@@ -53,17 +57,21 @@ def classify(
     profile : StainProfile
     til_prob : (n,) float32, optional
         The engine's own probability of lymphocyte, used on H&E in place of the rule.
+    til_least : float
+        Probability from which on a cell is called a lymphocyte.
     """
     if stain.kind == "he":
-        return _he(measures, profile, til_prob)
+        return _he(measures, profile, til_prob, til_least)
     return _dab(measures, stain, profile)
 
 
-def _he(measures: Measures, profile: StainProfile, til_prob: NDArray[np.float32] | None) -> Calls:
+def _he(
+    measures: Measures, profile: StainProfile, til_prob: NDArray[np.float32] | None, til_least: float
+) -> Calls:
     probability = (
         lymphocyte_probability(measures, profile) if til_prob is None else til_prob.astype(np.float64)
     )
-    is_til = probability >= 0.5
+    is_til = probability >= til_least
     name = np.where(is_til, LYMPHOCYTE, OTHER).astype(object)
     return Calls(name, np.where(is_til, probability, 1 - probability), is_til, None)
 

@@ -69,6 +69,12 @@ class Instances:
     lymphocyte: NDArray[np.float32]
 
 
+def sureness(found: Instances) -> NDArray[np.float64]:
+    """(n,) logit of the centres' probability, kept finite."""
+    peak = np.clip(found.peak.astype(np.float64), 0.01, 0.99)
+    return np.log(peak / (1 - peak))
+
+
 def decode(answer: NDArray[np.float32], rule: Decoding) -> Instances:
     """Instances from (5, H, W) float32: nucleus, centre, arrow x, arrow y, lymphocyte."""
     height, width = answer.shape[1:]

@@ -223,7 +223,7 @@ def _segment_window(
         return TASK_SCHEMA.empty_table()
     measures = measure(found.labels, stain_od(pixels, profile), outlines, mpp)
     til_prob = None if found.til_prob is None else found.til_prob[outlines.labels - 1]
-    calls = classify(measures, stain, profile, til_prob)
+    calls = classify(measures, stain, profile, til_prob, found.til_least)
     return _table(measures, calls, outlines.polygons, window, info, mpp, stain)
 
 

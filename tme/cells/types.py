@@ -64,7 +64,10 @@ class Detections:
     til_prob : (n,) float32 or None
         Calibrated probability of lymphocyte or plasma cell per instance (label k at k-1); None if
         the engine does not classify.
+    til_least : float
+        Probability from which on an instance is called one.
     """
 
     labels: NDArray[np.int32]
     til_prob: NDArray[np.float32] | None = None
+    til_least: float = 0.5

@@ -35,7 +35,11 @@ CELL_COLUMNS: tuple[ColumnSpec, ...] = (
         "dab_ring_od", "OD", "DAB of the ring around the nucleus, where membrane markers sit; missing on H&E"
     ),
     _object("class", "", "H&E: lymphocyte, plasma or other; immunohistochemistry: positive or negative"),
-    _object("class_prob", "", "probability of the class, 0-1; missing where the engine gives none"),
+    _object(
+        "class_prob",
+        "",
+        "probability of the class, 0-1 (tmenet: lymphocyte from 0.4 on); missing where the engine gives none",
+    ),
     _object(
         "is_til",
         "",

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from tme.cells.instances import Decoding
+from tme.cells.engines._description import Calibration
+from tme.cells.instances import Decoding, sureness
 from tme.learn.score import Answered, Matched, detection, match
 
 CENTRE = (0.15, 0.2, 0.25, 0.3, 0.35)
@@ -22,44 +23,62 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Called:
-    """Labelled nuclei that were found, one set: logit of lymphocyte, whether it is one, weight."""
+    """What was found in one set and is known to be a lymphocyte or not.
+
+    Attributes
+    ----------
+    logit, sure : (n,) float64
+        The network's logit of lymphocyte, and that of the centre.
+    truth, weight : (n,) float64
+    """
 
     dataset: str
     logit: Values
+    sure: Values
     truth: Values
     weight: Values
 
 
 def called(matched: Iterable[Matched]) -> list[Called]:
-    """Per set, the found nuclei whose class is known or was inferred."""
-    rows: dict[str, list[tuple[Values, Values, Values]]] = {}
+    """Per set, the found nuclei whose class is known or was inferred.
+
+    Where every nucleus is labelled, what was found beside the labels is no lymphocyte.
+    """
+    rows: dict[str, list[tuple[Values, Values, Values, Values]]] = {}
     for m in matched:
+        crop, count = m.answered.crop, len(m.instances.peak)
+        truth = np.full(count, 0.0 if crop.complete else np.nan)
+        weight = np.ones(count)
         found, label = m.pairs.T if len(m.pairs) else np.zeros((2, 0), np.int64)
-        truth = m.answered.crop.lymphocyte[label].astype(np.float64)
+        truth[found], weight[found] = crop.lymphocyte[label], crop.certainty[label]
         known = np.isfinite(truth)
-        logit = m.instances.lymphocyte[found].astype(np.float64)
-        weight = m.answered.crop.certainty[label].astype(np.float64)
-        rows.setdefault(m.answered.field.dataset, []).append((logit[known], truth[known], weight[known]))
+        logit = m.instances.lymphocyte.astype(np.float64)
+        row = (logit[known], sureness(m.instances)[known], truth[known], weight[known])
+        rows.setdefault(m.answered.field.dataset, []).append(row)
     return [
         Called(name, *map(np.concatenate, zip(*parts, strict=True))) for name, parts in sorted(rows.items())
     ]
 
 
-def fit_platt(logit: Values, truth: Values, weight: Values) -> tuple[float, float]:
-    """Slope and intercept of 1 / (1 + exp(-(slope · logit + intercept))) by weighted maximum likelihood.
+def fit_curve(rows: Sequence[Called]) -> Calibration:
+    """The curve of probability by weighted maximum likelihood.
 
     Platt, Probabilistic outputs for support vector machines, 1999; his smoothed targets keep the slope
     finite where the classes part perfectly.
     """
+    logit, sure, truth, weight = (
+        np.concatenate([getattr(row, name) for row in rows]) for name in ("logit", "sure", "truth", "weight")
+    )
     positive, negative = weight[truth == 1].sum(), weight[truth == 0].sum()
     target = np.where(truth == 1, (positive + 1) / (positive + 2), 1 / (negative + 2))
 
     def cost(parameters: Values) -> float:
-        score = parameters[0] * logit + parameters[1]
+        score = parameters[0] * logit + parameters[1] + parameters[2] * sure
         return float((weight * (np.logaddexp(0, score) - target * score)).sum() / weight.sum())
 
-    best = minimize(cost, np.array([1.0, 0.0]), bounds=[(0.05, 20), (-20, 20)])
-    return float(best.x[0]), float(best.x[1])
+    bounds = [(0.05, 20), (-20, 20), (0, 20)]
+    slope, intercept, peak = minimize(cost, np.array([1.0, 0.0, 0.0]), bounds=bounds).x
+    return Calibration(slope=round(slope, 4), intercept=round(intercept, 4), peak=round(peak, 4))
 
 
 def search_decoding(

@@ -38,11 +38,6 @@ class Reader:
     rule: Decoding
     calibration: Calibration
 
-    @property
-    def least_logit(self) -> float:
-        """Logit from which on a nucleus is called a lymphocyte."""
-        return -self.calibration.intercept / self.calibration.slope
-
 
 def ask_file(network: Network, fields: Iterable[Field]) -> list[Answered]:
     """Answers of an opened file on whole fields; silent where nobody knows what is there."""
@@ -72,7 +67,7 @@ def measure(found: Sequence[Matched], reader: Reader) -> dict[str, float]:
         scores = {"r": scores["r"]}
     kinds = kinds_of(one.answered.field for one in found)
     if min(kinds) > 0:
-        scores |= lymphocytes(found, reader.least_logit)
+        scores |= lymphocytes(found, reader.calibration.score)
     return {name: scores[name] for name in TITLES if name in scores}
 
 

@@ -19,8 +19,8 @@ from torch.nn import functional
 WORK_MPP = 0.5
 STRIDE = 16
 CHANNELS = ("nucleus", "centre", "to_centre_x", "to_centre_y", "lymphocyte")
-WIDTHS = (16, 40, 80, 128)
-BLOCKS = (1, 1, 2)
+WIDTHS = (32, 40, 80, 128)
+BLOCKS = (1, 1, 1)
 
 
 def _conv(inside: int, outside: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:

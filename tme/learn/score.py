@@ -6,7 +6,7 @@ log of a training and for choosing thresholds. `benchmark` tables are made by ru
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -137,11 +137,13 @@ def detection(matched: Sequence[Matched]) -> dict[str, float]:
     return out
 
 
-def lymphocytes(matched: Sequence[Matched], least_logit: float) -> dict[str, float]:
-    """Pooled F1 of lymphocytes; instances on labels of unknown class count neither way."""
+def lymphocytes(
+    matched: Sequence[Matched], score: Callable[[Instances], NDArray[np.floating]]
+) -> dict[str, float]:
+    """Pooled F1 of lymphocytes, those that score 0 or more; on labels of unknown class nothing counts."""
     hit = wrong = missed = 0
     for m in matched:
-        called = m.instances.lymphocyte >= least_logit
+        called = score(m.instances) >= 0
         truth = m.answered.crop.lymphocyte
         certain = m.answered.crop.certainty >= 1
         label = np.full(len(called), np.nan if not m.answered.crop.complete else 0.0)

@@ -17,7 +17,7 @@ from tme.cells.engines._runtime import Network, open_network
 from tme.cells.instances import Decoding
 from tme.errors import EngineError
 from tme.learn.bundled import load_onnx
-from tme.learn.calibrate import called, fit_platt, search_decoding
+from tme.learn.calibrate import called, fit_curve, search_decoding
 from tme.learn.compare import Reader, ask_file, matched, measure, worth
 from tme.learn.export import calibration_windows, export_fp32, export_int8
 from tme.learn.field import Field
@@ -197,8 +197,9 @@ def _quantised(
 
 def _calibrated(found: Sequence[Matched], bundled: Calibration) -> tuple[Calibration, str]:
     """The curve from logits to the probability of lymphocyte, and how it came about."""
-    rows = called(found)
-    truth = np.concatenate([row.truth for row in rows]) if rows else np.zeros(0)
+    truth = np.concatenate(
+        [np.zeros(0, np.float32), *(one.answered.crop.lymphocyte[one.pairs[:, 1]] for one in found)]
+    )
     kinds = int((truth == 1).sum()), int((truth == 0).sum())
     if min(kinds) < LEAST_OF_A_KIND:
         return bundled, (
@@ -206,10 +207,7 @@ def _calibrated(found: Sequence[Matched], bundled: Calibration) -> tuple[Calibra
             f" {kinds[0]} lymphocytes and {kinds[1]} other nuclei that were found and labelled, and"
             f" {LEAST_OF_A_KIND} of each are needed."
         )
-    slope, intercept = fit_platt(
-        np.concatenate([row.logit for row in rows]), truth, np.concatenate([row.weight for row in rows])
-    )
-    curve = Calibration(slope=round(slope, 4), intercept=round(intercept, 4))
+    curve = fit_curve(called(found)).model_copy(update={"least": bundled.least})
     return curve, (
         f"The probability of lymphocyte was calibrated anew on {sum(kinds)} nuclei of the held fields"
         f" (slope {curve.slope:.2f}, intercept {curve.intercept:.2f}); the table was made before that."

@@ -8,7 +8,7 @@ STAGES: dict[str, int] = {
     "tissue": 2,
     "stain": 5,
     "section": 2,
-    "cells": 5,
+    "cells": 6,
     "vessels": 3,
     "regions": 1,
     "measure": 5,

@@ -124,3 +124,12 @@ def test_without_a_threshold_nothing_is_positive() -> None:
     assert found.positive is not None
     assert not found.positive.any()
     assert np.isfinite(found.probability).all()
+
+
+def test_the_engine_says_from_which_probability_on_a_cell_is_a_lymphocyte() -> None:
+    own = np.array([0.3, 0.45, 0.55], np.float32)
+    for least, called in ((0.4, [False, True, True]), (0.5, [False, False, True])):
+        found = classify(cells(area_um2=[30, 30, 30]), STAINS.get("HE"), profile_of("HE"), own, least)
+        assert found.is_til is not None
+        assert found.is_til.tolist() == called
+        np.testing.assert_allclose(found.probability, np.where(called, own, 1 - own), atol=1e-6)

@@ -86,7 +86,7 @@ def test_it_finds_the_nuclei_and_lymphocytes_that_were_rendered(slide: Rendered)
     points = np.column_stack([truth.y_um, truth.x_um])[shown] / slide.mpp
     assert shared_share(centres(found), points, 6.0) > 0.8
     assert found.til_prob is not None
-    assert (found.til_prob >= 0.5).sum() == pytest.approx(truth.is_til.sum(), rel=0.15)
+    assert (found.til_prob >= found.til_least).sum() == pytest.approx(truth.is_til.sum(), rel=0.15)
 
 
 def test_same_bytes_twice_and_in_threads(field: RGB) -> None:
@@ -267,7 +267,7 @@ def test_centres_on_dab_sections_are_read_by_a_rule_of_their_own(tmp_path: Path,
         assert one.dab_rule.centre == (dab_centre or one.rule.centre)
     on_he, on_dab = zip(*least.values(), strict=True)
     assert len(set(on_he)) == 1
-    assert on_dab[1] > on_dab[0] > on_dab[2]
+    assert on_dab[1] >= on_dab[0] > on_dab[2]
 
 
 def test_weights_that_were_altered_are_refused(tmp_path: Path) -> None:

@@ -10,9 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tme.cells.instances import Decoding
+from tme.cells.instances import Decoding, Instances, sureness
 from tme.errors import ConfigError, EngineError
 from tme.safety import verify_sha256
 
@@ -55,10 +57,35 @@ class Reading(_Part):
 
 
 class Calibration(_Part):
-    """Probability of lymphocyte = 1 / (1 + exp(-(slope · logit + intercept))) (Platt 1999)."""
+    """How likely what was found is a lymphocyte, not another nucleus or none: a logistic curve (Platt 1999).
+
+    Attributes
+    ----------
+    slope, intercept : float
+        Of the network's logit of lymphocyte.
+    peak : float
+        Of the logit of the centre's probability: a nucleus the network is hardly sure of is less often a
+        lymphocyte than its colour says.
+    least : float
+        Probability from which on it is called one: where F1 of lymphocytes was best.
+    """
 
     slope: float = Field(gt=0, le=20)
     intercept: float = Field(ge=-20, le=20)
+    peak: float = Field(default=0.0, ge=0, le=20)
+    least: float = Field(default=0.5, gt=0, lt=1)
+
+    def score(self, found: Instances) -> NDArray[np.float64]:
+        """(n,) How far above the least probability, on its logit: from 0 on it is called a lymphocyte."""
+        return self.logit_of(found) - np.log(self.least / (1 - self.least))
+
+    def logit_of(self, found: Instances) -> NDArray[np.float64]:
+        """(n,) logit of the probability."""
+        return self.logit(found.lymphocyte.astype(np.float64), sureness(found))
+
+    def logit(self, lymphocyte: NDArray[np.float64], sure: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The same from the two logits it is made of."""
+        return self.slope * lymphocyte + self.peak * sure + self.intercept
 
 
 class Description(_Part):

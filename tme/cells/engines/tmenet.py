@@ -31,7 +31,7 @@ from tme.stains.deconvolve import stain_od
 from tme.stains.types import StainProfile
 from tme.units import um2_to_px, um_to_px
 
-BUNDLED = Path(__file__).parent / "weights" / "tmenet-1.json"
+BUNDLED = Path(__file__).parent / "weights" / "tmenet-2.json"
 STRIDE = 16
 GLASS = 255
 GAP_UM = 0.5
@@ -78,7 +78,9 @@ class NucleusEngine:
         area = np.bincount(found.labels.ravel(), minlength=len(found.peak) + 1).astype(np.float64)
         keep = right_size(area, self.settings, mpp, rule.least_um2)
         if not dab:
-            return Detections(renumbered(found.labels, keep), self._probability(found)[keep[1:]])
+            return Detections(
+                renumbered(found.labels, keep), self._probability(found)[keep[1:]], self.calibration.least
+            )
         nuclei = renumbered(found.labels, keep)
         brown = brown_cells(stain_od(rgb, profile), profile, self.settings, mpp)
         if STAINS.get(profile.stain).marker_site == "nucleus":
@@ -87,8 +89,7 @@ class NucleusEngine:
 
     def _probability(self, found: Instances) -> NDArray[np.float32]:
         """Calibrated probability of lymphocyte per instance."""
-        score = self.calibration.slope * found.lymphocyte.astype(np.float64) + self.calibration.intercept
-        return (1 / (1 + np.exp(-np.clip(score, -30, 30)))).astype(np.float32)
+        return (1 / (1 + np.exp(-np.clip(self.calibration.logit_of(found), -30, 30)))).astype(np.float32)
 
 
 def answer(network: Network, rgb: RGB) -> NDArray[np.float32]:

@@ -1,0 +1,68 @@
+"""The curve of probability: it finds what made the labels, and says what share is right."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="PyTorch is not installed here; `make test-engines` tests it")
+
+from tests.learn.scenes import draw_scene
+from tme.cells.engines._description import Calibration
+from tme.cells.instances import Instances
+from tme.learn.augment import plain_crop
+from tme.learn.calibrate import Called, called, expected_error, fit_curve, reliability
+from tme.learn.score import Answered, Matched
+
+
+def drawn(slope: float, peak: float, intercept: float, count: int = 20_000) -> Called:
+    rng = np.random.default_rng(0)
+    logit, sure = rng.normal(0, 2, count), rng.normal(0, 1, count)
+    probability = 1 / (1 + np.exp(-(slope * logit + peak * sure + intercept)))
+    truth = (rng.random(count) < probability).astype(float)
+    return Called("drawn", logit, sure, truth, np.ones(count))
+
+
+def test_the_curve_is_the_one_that_made_the_labels() -> None:
+    curve = fit_curve([drawn(1.4, 1.7, -1.3)])
+    assert (curve.slope, curve.peak, curve.intercept) == pytest.approx((1.4, 1.7, -1.3), abs=0.08)
+
+
+def test_it_says_what_share_is_right() -> None:
+    rows = drawn(1.2, 0.8, -0.5)
+    curve = fit_curve([rows])
+    probability = 1 / (1 + np.exp(-curve.logit(rows.logit, rows.sure)))
+    assert expected_error(reliability(probability, rows.truth, rows.weight)) < 0.02
+
+
+def test_a_sure_nucleus_is_never_less_likely_a_lymphocyte() -> None:
+    rows = drawn(1.0, -1.0, 0.0)
+    assert fit_curve([rows]).peak == 0
+
+
+def test_what_was_found_beside_complete_labels_is_no_lymphocyte() -> None:
+    field = draw_scene(3).field()
+    crop = plain_crop(field)
+    found = Instances(
+        np.zeros(crop.valid.shape, np.int32),
+        np.array([0.9, 0.3], np.float32),
+        np.ones(2, np.float32),
+        np.array([2.0, 1.0], np.float32),
+    )
+    lymphocyte = int(np.flatnonzero(field.lymphocyte == 1)[0])
+    answered = Answered(field, crop, np.zeros((5, *crop.valid.shape), np.float32))
+    rows = called([Matched(answered, found, np.array([[0, lymphocyte]]), np.zeros(0))])[0]
+    np.testing.assert_array_equal(rows.truth, [1, 0])
+    np.testing.assert_array_equal(rows.weight, [1, 1])
+    assert rows.sure[0] > 0 > rows.sure[1]
+
+
+def test_weights_made_before_peaks_counted_read_as_they_did() -> None:
+    curve = Calibration.model_validate_json('{"slope": 2, "intercept": -1}')
+    found = Instances(
+        np.zeros((2, 2), np.int32),
+        np.array([0.2], np.float32),
+        np.ones(1, np.float32),
+        np.ones(1, np.float32),
+    )
+    np.testing.assert_allclose(curve.score(found), 1.0)

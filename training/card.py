@@ -2,9 +2,9 @@
 
     python -m training.card DATA WORK DOCS
 
-Reads log.csv, recipe.json and scores.json of WORK and DOCS/designs.csv (of `training.designs`); writes
-DOCS/model-card.md and DOCS/images. Words that no run can write (terms, failures seen by eye, what it must
-not be used for) are in `training/card.md`.
+Reads log.csv and recipe.json (of `training.distil`) and scores.json (of `training.publish`) in WORK and
+DOCS/designs.csv (of `training.designs`); writes DOCS/model-card.md and DOCS/images. Words that no run can
+write (terms, failures seen by eye, what it must not be used for) are in `training/card.md`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+from tme.cells.engines._description import read_description
+from tme.cells.engines.tmenet import BUNDLED
+from tme.learn.losses import WEIGHTS
 from training import sets, synthetic
 
 BLUE, ORANGE, GREY = "#0072B2", "#E69F00", "#777777"
@@ -37,20 +40,17 @@ COLUMNS = {
 
 
 def curves(log: Path, out: Path) -> None:
-    """Losses and what was measured on held fields, against steps."""
+    """Losses of the teacher and of the first student (`training.distil`), against steps."""
     with log.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     steps = [int(row["step"]) for row in rows]
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
-    for name in ("nucleus", "centre", "offset", "lymphocyte"):
-        left.plot(steps, [float(row[name]) for row in rows], label=name)
-    left.set(xlabel="step", ylabel="loss on training crops", yscale="log")
-    left.legend(frameon=False)
-    for name in rows[0]:
-        if name.endswith((".f1", ".f1_til")) and name != "monusac.f1":
-            right.plot(steps, [float(row[name]) for row in rows], label=name, lw=1)
-    right.set(xlabel="step", ylabel="F1 on held fields", ylim=(0.4, 1))
-    right.legend(frameon=False, fontsize=6, ncol=2)
+    for panel, who in ((left, "teacher"), (right, "student0")):
+        for part in WEIGHTS:
+            panel.plot(steps, [float(row[f"{who}.{part}"]) for row in rows], label=part)
+        panel.set(title=who.rstrip("0"), xlabel="step", yscale="log", ylim=(0.15, 4))
+    left.set_ylabel("loss on training crops")
+    right.legend(frameon=False)
     figure.savefig(out, dpi=110)
     plt.close(figure)
 
@@ -88,6 +88,11 @@ def designs_table(file: Path) -> str:
     lines.append("|---|" + "--:|" * (len(rows[0]) - 1))
     lines += ["| " + " | ".join(row.values()) + " |" for row in rows]
     return "\n".join(lines)
+
+
+def _last_step(log: Path) -> int:
+    with log.open(newline="", encoding="utf-8") as file:
+        return int(list(csv.DictReader(file))[-1]["step"])
 
 
 def _number(value: float) -> str:
@@ -138,11 +143,9 @@ def main() -> None:
         int8=table(scores["int8"]),
         designs=designs_table(chosen.docs / "designs.csv"),
         steps=recipe["steps"],
-        rate=recipe["rate"],
-        seed=recipe["seed"],
+        more=_last_step(chosen.work / "log.csv") - recipe["steps"],
         batch=recipe["batch"],
-        side=recipe["side"],
-        rendered=sum(synthetic.COUNTS.values()),
+        least=read_description(BUNDLED).calibration.least,
         rendered_mm2=synthetic.AREA_MM2,
     )
     (chosen.docs / "model-card.md").write_text(text, encoding="utf-8")

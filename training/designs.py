@@ -19,7 +19,7 @@ from torch import nn
 
 from tme.learn.field import Field
 from tme.learn.fit import Recipe, fit, start
-from tme.learn.network import BLOCKS, WIDTHS, NucleusNet
+from tme.learn.network import NucleusNet
 from training import sets, synthetic
 from training.make import SHARES, watch
 
@@ -41,17 +41,18 @@ class Design:
     """A size of the network; see `NucleusNet`."""
 
     name: str
-    widths: tuple[int, int, int, int] = WIDTHS
-    blocks: tuple[int, int, int] = BLOCKS
+    widths: tuple[int, int, int, int]
+    blocks: tuple[int, int, int]
 
 
+FIRST = (16, 40, 80, 128)
 DESIGNS = (
-    Design("shipped"),
-    Design("narrow", (12, 32, 64, 96)),
-    Design("shallow", blocks=(1, 1, 1)),
-    Design("fine twice as wide", (32, 40, 80, 128)),
-    Design("deep", blocks=(1, 2, 4)),
-    Design("wide", (24, 56, 112, 160)),
+    Design("first", FIRST, (1, 1, 2)),
+    Design("narrow", (12, 32, 64, 96), (1, 1, 2)),
+    Design("shallow", FIRST, (1, 1, 1)),
+    Design("fine twice as wide", (32, 40, 80, 128), (1, 1, 2)),
+    Design("deep", FIRST, (1, 2, 4)),
+    Design("wide", (24, 56, 112, 160), (1, 1, 2)),
 )
 
 

@@ -17,6 +17,7 @@ from tme.learn.fit import Recipe, Sampler
 from tme.learn.network import NucleusNet
 from training import distil
 
+torch.set_num_threads(1)
 RECIPE = Recipe(steps=12, batch=2, side=64, rate=2e-3, average=0.9)
 SMALL = ((8, 8, 16, 16), (1, 1, 1))
 CPU = torch.device("cpu")
@@ -63,13 +64,13 @@ def test_blocks_a_network_has_not_got_are_left_out() -> None:
 def test_everybody_learns_and_students_follow_their_teacher(tmp_path: Path) -> None:
     teacher, follows, alone = learner(0), learner(1), learner(1)
     drawn = fields()
-    recipe = replace(RECIPE, steps=40)
+    recipe = replace(RECIPE, steps=24)
     for school, trust in (
         (distil.School(teacher, [follows], CPU), 1.0),
         (distil.School(learner(0), [alone], CPU), 0.0),
     ):
         log = tmp_path / f"{trust}.csv"
-        distil.attend(school, drawn, recipe, range(40), 0, lambda _, trust=trust: trust, log, float("inf"))
+        distil.attend(school, drawn, recipe, range(24), 0, lambda _, trust=trust: trust, log, float("inf"))
         assert len(log.read_text().splitlines()) == 2
     rgb = torch.from_numpy(Sampler(drawn, recipe).batch(99)[0]).float()
     with torch.no_grad():

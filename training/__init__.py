@@ -1,1 +1,1 @@
-"""How the network that tme ships was made, start to finish: `python -m training.make`."""
+"""How the network that tme ships was made: `make`, `distil`, `publish`, `card`, in this order."""

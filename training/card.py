@@ -1,9 +1,9 @@
 """What a training left -> the model card: its numbers, curves and reliability as a page with pictures.
 
-    python -m training.card DATA WORK DOCS
+    python -m training.card DATA WORK STUDENT DOCS
 
-Reads log.csv and recipe.json (of `training.distil`) and scores.json (of `training.publish`) in WORK and
-DOCS/designs.csv (of `training.designs`); writes DOCS/model-card.md and DOCS/images. Words that no run can
+Reads log.csv and recipe.json of WORK (`training.distil`), what `training.publish` left in WORK/STUDENT, and
+DOCS/designs.csv (`training.designs`); writes DOCS/model-card.md and DOCS/images. Words that no run can
 write (terms, failures seen by eye, what it must not be used for) are in `training/card.md`.
 """
 
@@ -22,7 +22,6 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from tme.cells.engines._description import read_description
-from tme.cells.engines.tmenet import BUNDLED
 from tme.learn.losses import WEIGHTS
 from training import sets, synthetic
 
@@ -39,16 +38,16 @@ COLUMNS = {
 }
 
 
-def curves(log: Path, out: Path) -> None:
-    """Losses of the teacher and of the first student (`training.distil`), against steps."""
+def curves(log: Path, student: int, out: Path) -> None:
+    """Losses of the teacher and of a student, against steps."""
     with log.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     steps = [int(row["step"]) for row in rows]
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
-    for panel, who in ((left, "teacher"), (right, "student0")):
+    for panel, who in ((left, "teacher"), (right, f"student{student}")):
         for part in WEIGHTS:
             panel.plot(steps, [float(row[f"{who}.{part}"]) for row in rows], label=part)
-        panel.set(title=who.rstrip("0"), xlabel="step", yscale="log", ylim=(0.15, 4))
+        panel.set(title=who.rstrip("0123456789"), xlabel="step", yscale="log", ylim=(0.15, 4))
     left.set_ylabel("loss on training crops")
     right.legend(frameon=False)
     figure.savefig(out, dpi=110)
@@ -128,13 +127,16 @@ def main() -> None:
     )
     parser.add_argument("data", type=Path)
     parser.add_argument("work", type=Path)
+    parser.add_argument("student", type=int)
     parser.add_argument("docs", type=Path)
     chosen = parser.parse_args()
-    scores = json.loads((chosen.work / "scores.json").read_text())
+    mine = chosen.work / str(chosen.student)
+    scores = json.loads((mine / "scores.json").read_text())
+    (description,) = (mine / "judged").glob("*.json")
     recipe = json.loads((chosen.work / "recipe.json").read_text())
     images = chosen.docs / "images"
     images.mkdir(parents=True, exist_ok=True)
-    curves(chosen.work / "log.csv", images / "training-curves.png")
+    curves(chosen.work / "log.csv", chosen.student, images / "training-curves.png")
     reliability_picture(scores["fp32"], images / "reliability.png")
     words = Template((Path(__file__).parent / "card.md").read_text(encoding="utf-8"))
     text = words.substitute(
@@ -145,7 +147,7 @@ def main() -> None:
         steps=recipe["steps"],
         more=_last_step(chosen.work / "log.csv") - recipe["steps"],
         batch=recipe["batch"],
-        least=read_description(BUNDLED).calibration.least,
+        least=read_description(description).calibration.least,
         rendered_mm2=synthetic.AREA_MM2,
     )
     (chosen.docs / "model-card.md").write_text(text, encoding="utf-8")

@@ -33,6 +33,8 @@ from tme.learn.field import Field
 from tme.learn.fit import Recipe, Sampler, append_row, described, rate_at
 from tme.learn.losses import WEIGHTS, losses
 from tme.learn.network import NucleusNet
+from tme.learn.targets import CENTRE_PX
+from tme.safety import file_sha256
 from training import sets, synthetic
 from training.make import SHARES, watch
 
@@ -40,8 +42,9 @@ TEACHER = ((48, 96, 160, 256), (2, 2, 3))
 TEACHER_RATE, STUDENT_RATE, MORE_RATE = 2e-3, 1.5e-3, 8e-4
 TRUSTED = (0.1, 0.4)
 """Shares of the steps between which the weight of the teacher's answers grows from 0 to 1."""
-PEAK_PX2 = 25.0
-"""Sum of one centre's peak: 2 pi times the square of `tme.learn.targets.CENTRE_PX`."""
+PEAK_PX2 = 2 * math.pi * CENTRE_PX**2
+"""Sum of one centre's peak."""
+WARM = 3
 EVERY = 250
 LOOKS = {"HE": 500, "CD8": 90, "CD31": 50}
 
@@ -170,8 +173,11 @@ class School:
         aside = torch.cuda.Stream()
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
-            for _ in range(3):
+            for _ in range(WARM):
                 self._learn()
+        for learner in (self.teacher, *self.students):
+            for total in learner.sums.values():
+                total.div_(WARM)
         torch.cuda.current_stream().wait_stream(aside)
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph):
@@ -200,8 +206,8 @@ def attend(
     trusted: Callable[[float], float],
     log: Path,
     deadline: float,
-) -> None:
-    """Teach for some steps; the rate runs one cycle over them, which a deadline may cut short."""
+) -> bool:
+    """Teach for some steps, the rate one cycle over them; False where a deadline cut them short."""
     began = monotonic()
     named = {"teacher": school.teacher, **{f"student{k}": one for k, one in enumerate(school.students)}}
     source = batches(Sampler(fields, recipe), steps, workers)
@@ -218,7 +224,8 @@ def attend(
             append_row(log, row)
             print(row, flush=True)
         if late:
-            break
+            return done + 1 == len(steps)
+    return True
 
 
 def growing(done: float) -> float:
@@ -228,7 +235,7 @@ def growing(done: float) -> float:
 
 
 def student(text: str) -> tuple[NucleusNet, str]:
-    """A network from ``WIDTHS/BLOCKS[=WEIGHTS]``, the weights cut or grown to its shape."""
+    """A network from ``WIDTHS/BLOCKS[=WEIGHTS]``, the weights grown to its shape."""
     shape, _, weights = text.partition("=")
     widths, blocks = ([int(n) for n in part.split(",")] for part in shape.split("/"))
     network = NucleusNet(widths, blocks)
@@ -238,14 +245,22 @@ def student(text: str) -> tuple[NucleusNet, str]:
 
 
 def grown(weights: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Weights of a narrower network in the shapes of a wider one, which answers as it did.
+    """Weights of a narrower network in the shapes of a wider one, which then answers as it did.
 
-    What is new listens to all and is not yet listened to. Blocks the network has not got are left out.
+    What is new listens to all and is not yet listened to. Blocks the network has not got are left out, and
+    those the weights have not got start anew; then it answers otherwise.
+
+    Raises
+    ------
+    ValueError
+        If the weights are of a wider network.
     """
     out = {name: value.clone() for name, value in own.items()}
     for name, value in weights.items():
         if name not in out:
             continue
+        if any(has > room for has, room in zip(value.shape, out[name].shape, strict=True)):
+            raise ValueError(f"{name}: {tuple(value.shape)} does not fit into {tuple(out[name].shape)}")
         if value.ndim > 1:
             out[name][: value.shape[0], value.shape[1] :] = 0
         out[name][tuple(slice(n) for n in value.shape)] = value
@@ -286,6 +301,8 @@ def main() -> None:
     chosen = parser.parse_args()
     began = monotonic()
     deadline = began + 60 * chosen.minutes
+    if chosen.work.exists() and any(chosen.work.iterdir()):
+        parser.error(f"{chosen.work} is not empty: weights of two runs must not lie side by side")
     chosen.work.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(chosen.seed)
     device = torch.device(chosen.device)
@@ -301,21 +318,33 @@ def main() -> None:
     teacher = Learner(NucleusNet(*TEACHER), replace(recipe, rate=TEACHER_RATE), device)
     students = [Learner(network, recipe, device) for network, _ in networks]
     school = School(teacher, students, device)
-    (chosen.work / "recipe.json").write_text(
-        json.dumps({**described(recipe), "students": [shape for _, shape in networks]}, indent=1)
-    )
+    described_here = {
+        **described(recipe),
+        "teacher": TEACHER,
+        "teacher_rate": TEACHER_RATE,
+        "more": chosen.more,
+        "more_rate": MORE_RATE,
+        "students": [shape for _, shape in networks],
+        "start_sha256": [file_sha256(Path(w)) for text in chosen.student if (w := text.partition("=")[2])],
+        "looks": chosen.looks,
+        "first_look": chosen.first_look,
+    }
+    (chosen.work / "recipe.json").write_text(json.dumps(described_here, indent=1))
     log = chosen.work / "log.csv"
-    attend(school, split.train + looks, recipe, range(chosen.steps), chosen.workers, growing, log, deadline)
-    save(students, chosen.work, "held" if chosen.more else "weights")
-    print(f"taught after {monotonic() - began:.0f} s", flush=True)
-    if chosen.more:
+    whole = attend(
+        school, split.train + looks, recipe, range(chosen.steps), chosen.workers, growing, log, deadline
+    )
+    more = chosen.more if whole else 0
+    save(students, chosen.work, "held" if more else "weights")
+    for k, one in enumerate(students):
+        print(k, {name: round(value, 4) for name, value in watch(split.held)(one.mean).items()}, flush=True)
+    if more:
         for learner in (teacher, *students):
             learner.recipe = replace(learner.recipe, rate=MORE_RATE)
-        steps = range(chosen.steps, chosen.steps + chosen.more)
+        steps = range(chosen.steps, chosen.steps + more)
         every = split.train + split.held + looks
         attend(school, every, recipe, steps, chosen.workers, lambda _: 1.0, log, deadline)
         save(students, chosen.work, "weights")
-    print({k: round(v, 4) for k, v in watch(split.held)(teacher.mean).items()}, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """What must not change what is counted: turning, mirroring and shifting a field, and its resolution.
 
-    python -m training.invariance DATA
+    python -m training.invariance DATA DESCRIPTION
 
-DATA as for `training.make`; only fields nothing was learned from. The network as it ships runs on fields at
-the working resolution, read as tme reads them.
+DATA as for `training.make`; the held fields. DESCRIPTION is the JSON beside weights that never saw them
+(WORK/judged of `training.publish`), which run on fields at the working resolution, read as tme reads them.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from tme.cells.engines._description import read_description, weights_file
+from tme.cells.engines._description import Precision, read_description, weights_file
 from tme.cells.engines._runtime import open_network
-from tme.cells.engines.tmenet import BUNDLED, answer
+from tme.cells.engines.tmenet import answer
 from tme.cells.instances import Instances, decode
 from tme.learn.augment import plain_crop
 from tme.learn.compare import Reader
@@ -44,11 +44,11 @@ TURNS: dict[str, tuple[int, bool]] = {
 }
 
 
-def shipped(precision: str) -> tuple[Count, Reader]:
-    """The network as it ships."""
-    description = read_description(BUNDLED)
+def opened(path: Path, precision: Precision) -> tuple[Count, Reader]:
+    """A network and how it is read, from its description."""
+    description = read_description(path)
     reader = Reader(description.reading.decoding(), description.calibration)
-    network = open_network(weights_file(description, BUNDLED.parent, precision)[0], "cpu")[0]
+    network = open_network(weights_file(description, path.parent, precision)[0], "cpu")[0]
 
     def count(rgb: RGB) -> Instances:
         return without_specks(decode(answer(network, rgb), reader.rule), reader.rule.least_um2)
@@ -112,9 +112,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data", type=Path)
+    parser.add_argument("description", type=Path)
     parser.add_argument("--precision", default="int8", choices=["int8", "fp32"])
     chosen = parser.parse_args()
-    count, reader = shipped(chosen.precision)
+    count, reader = opened(chosen.description, chosen.precision)
     held = dict(sets.by_set(sets.load(chosen.data).held))
     for name in ("crchistophenotypes", "monusac"):
         print(f"{name}, {len(held[name])} fields")

@@ -1,9 +1,10 @@
-"""Labelled sets -> the weights tme ships: one command, the same from the same seed.
+"""Labelled sets -> weights, from nothing or from earlier ones: the same from the same seed.
 
     python -m training.make DATA WORK [--steps N] [--everything]
 
 DATA holds ``he/`` and ``ihc/`` of the evaluation kit. WORK gets the log, a checkpoint a run goes on from,
-and the mean network's weights. Export, calibration and the model card are `training.publish`.
+and the mean network's weights. Export and calibration are `training.publish`; `training.distil` goes on
+from here with a teacher.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
     python -m training.publish DATA WORK OUT [--model tmenet-2]
 
-WORK holds what `training.make` or `training.distil` left. Thresholds and the curve of probability are chosen
-on the held fields; both precisions are judged on the same fields, run by the runtime tme uses. Where
-WORK/held.pt is there, that is done with those weights, which never saw the held fields, and what ships is
-WORK/weights.pt, which went on with them.
+WORK holds what `training.make` left, or is the folder of a student of `training.distil`. Thresholds and the
+curve of probability are chosen on the held fields; both precisions are judged on the same fields, run by the
+runtime tme uses. Where WORK/held.pt is there, that is done with those weights, which never saw the held
+fields (WORK/judged), and what ships is WORK/weights.pt, which went on with them.
 """
 
 from __future__ import annotations
@@ -141,6 +141,8 @@ def main() -> None:
     )
     write_scores(written(description, chosen.work / "judged"), held, chosen.work)
     shipped = exported(final, chosen.out, chosen.model, windows)
+    for name in shipped:
+        print(name, "against fp32 of the same weights:", apart(shipped, name, held, rule))
     written(description.model_copy(update={"files": pinned(shipped)}), chosen.out)
 
 
@@ -153,6 +155,16 @@ def exported(weights: Path, folder: Path, model: str, windows: list[Any]) -> dic
     export_fp32(network, paths["fp32"])
     export_int8(paths["fp32"], paths["int8"], windows)
     return paths
+
+
+def apart(paths: dict[Precision, Path], name: Precision, fields: Sequence[Field], rule: Decoding) -> str:
+    """How far the counts of a precision are from those of fp32, on any fields."""
+
+    def count(one: Precision) -> int:
+        answered = ask_file(open_network(paths[one], "cpu")[0], fields)
+        return sum(len(match(a, rule).instances.peak) for a in answered)
+
+    return f"{100 * (count(name) / count('fp32') - 1):+.2f} % nuclei"
 
 
 def pinned(paths: dict[Precision, Path]) -> dict[Precision, WeightsFile]:

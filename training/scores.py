@@ -1,9 +1,9 @@
 """How right weights are on the held fields: the numbers of the model card.
 
-    python -m training.scores DATA WORK [DESCRIPTION]
+    python -m training.scores DATA WORK DESCRIPTION
 
-Writes WORK/scores.json, which `training.card` prints. DESCRIPTION is the JSON beside weights, by default
-that of the weights that ship.
+Writes WORK/scores.json, which `training.card` prints. DESCRIPTION is the JSON beside weights that never saw
+the held fields: WORK/judged of `training.publish`, not those that ship.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import numpy as np
 
 from tme.cells.engines._description import Calibration, Precision, read_description, weights_file
 from tme.cells.engines._runtime import open_network
-from tme.cells.engines.tmenet import BUNDLED
 from tme.cells.instances import Decoding
 from tme.learn.calibrate import called, expected_error, reliability
 from tme.learn.compare import ask_file
@@ -78,7 +77,7 @@ def main() -> None:
     )
     parser.add_argument("data", type=Path)
     parser.add_argument("work", type=Path)
-    parser.add_argument("description", type=Path, nargs="?", default=BUNDLED)
+    parser.add_argument("description", type=Path)
     chosen = parser.parse_args()
     write_scores(chosen.description, held_fields(sets.load(chosen.data)), chosen.work)
 

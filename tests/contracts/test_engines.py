@@ -30,7 +30,7 @@ from tme.cells.types import Detections
 
 class Blobs:
     name, model_id, model_sha256 = "blobs", "blobs-1", ""
-    mpp, core_px, halo_px, fixed_window = 0.5, 128, 32, True
+    mpp, core_px, halo_px, fixed_window, least = 0.5, 128, 32, True, 0.5
     licence, needs_weights = "of its own", False
 
     def missing(self):
@@ -41,7 +41,7 @@ class Blobs:
 
     def segment(self, rgb, mpp, profile):
         labels = cv2.connectedComponents((rgb[..., 0] < 150).astype(np.uint8))[1]
-        return Detections(labels.astype(np.int32), np.full(labels.max(), 0.75, np.float32))
+        return Detections(labels.astype(np.int32), np.full(labels.max(), 0.75, np.float32), self.least)
 
 
 SEGMENTERS.add("blobs", Blobs())
@@ -151,6 +151,17 @@ def test_an_engine_is_added_by_one_new_file() -> None:
     assert cells.provenance["model_id"] == "blobs-1"
     assert set(cells.table["is_til"].to_pylist()) == {True}
     assert set(cells.table["class_prob"].to_pylist()) == {0.75}
+
+
+@pytest.mark.usefixtures("one_more_file")
+def test_an_engine_says_from_which_probability_on_a_cell_is_a_lymphocyte() -> None:
+    slide = ArraySlide(painted(nuclei_field((300, 260), 6)[0], profile_of("HE")), MPP)
+    SEGMENTERS.get("blobs").least = 0.8  # type: ignore[attr-defined]
+    cells = find_cells(
+        slide, all_tissue(slide), profile_of("HE"), STAINS.get("HE"), CellSettings(engine="blobs")
+    )
+    assert set(cells.table["is_til"].to_pylist()) == {False}
+    assert set(cells.table["class_prob"].to_pylist()) == {0.25}
 
 
 def test_the_new_engine_is_gone_again() -> None:

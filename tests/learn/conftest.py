@@ -40,7 +40,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
         mpp=0.5,
         files={"fp32": WeightsFile(name="small.onnx", sha256=file_sha256(folder / "small.onnx"))},
         reading=Reading(**vars(Decoding())),
-        calibration=Calibration(slope=1, intercept=0),
+        calibration=Calibration(slope=1, intercept=0, peak=0.5, least=0.45),
         licence="none: made by a test",
         data="drawn",
     )

@@ -13,6 +13,7 @@ from tme.cells.instances import Instances
 from tme.learn.augment import plain_crop
 from tme.learn.calibrate import Called, called, expected_error, fit_curve, reliability
 from tme.learn.score import Answered, Matched
+from tme.learn.teaching import moved
 
 
 def drawn(slope: float, peak: float, intercept: float, count: int = 20_000) -> Called:
@@ -55,6 +56,30 @@ def test_what_was_found_beside_complete_labels_is_no_lymphocyte() -> None:
     np.testing.assert_array_equal(rows.truth, [1, 0])
     np.testing.assert_array_equal(rows.weight, [1, 1])
     assert rows.sure[0] > 0 > rows.sure[1]
+
+
+def test_a_network_grown_surer_calls_the_same_lymphocytes() -> None:
+    field = draw_scene(4).field()
+    crop = plain_crop(field)
+    count = len(crop.centres)
+    rng = np.random.default_rng(0)
+    logit, peak = rng.normal(0, 2, count).astype(np.float32), rng.uniform(0.3, 0.6, count)
+
+    def seen(higher: float) -> Matched:
+        odds = peak / (1 - peak) * np.exp(higher)
+        height = (odds / (1 + odds)).astype(np.float32)
+        nothing = np.zeros(crop.valid.shape, np.int32)
+        found = Instances(nothing, height, np.ones(count, np.float32), logit)
+        answered = Answered(field, crop, np.zeros((5, *crop.valid.shape), np.float32))
+        return Matched(answered, found, np.column_stack([np.arange(count)] * 2), np.zeros(0))
+
+    curve = Calibration(slope=1.4, intercept=-1.3, peak=1.7, least=0.4)
+    before, after = seen(0.0), seen(1.5)
+    called_then = curve.score(before.instances) >= 0
+    assert (curve.score(after.instances) >= 0).sum() > called_then.sum()
+    again = moved(curve, [before], [after])
+    np.testing.assert_array_equal(again.score(after.instances) >= 0, called_then)
+    assert moved(curve, [before], []) == curve
 
 
 def test_weights_made_before_peaks_counted_read_as_they_did() -> None:

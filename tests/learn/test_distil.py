@@ -61,6 +61,11 @@ def test_blocks_a_network_has_not_got_are_left_out() -> None:
     torch.testing.assert_close(taken["stem.0.weight"], deep.state_dict()["stem.0.weight"])
 
 
+def test_weights_of_a_wider_network_are_refused() -> None:
+    with pytest.raises(ValueError, match="does not fit into"):
+        distil.grown(NucleusNet((12, 8, 16, 16), SMALL[1]).state_dict(), NucleusNet(*SMALL).state_dict())
+
+
 def test_everybody_learns_and_students_follow_their_teacher(tmp_path: Path) -> None:
     teacher, follows, alone = learner(0), learner(1), learner(1)
     drawn = fields()
@@ -70,7 +75,9 @@ def test_everybody_learns_and_students_follow_their_teacher(tmp_path: Path) -> N
         (distil.School(learner(0), [alone], CPU), 0.0),
     ):
         log = tmp_path / f"{trust}.csv"
-        distil.attend(school, drawn, recipe, range(24), 0, lambda _, trust=trust: trust, log, float("inf"))
+        assert distil.attend(
+            school, drawn, recipe, range(24), 0, lambda _, trust=trust: trust, log, float("inf")
+        )
         assert len(log.read_text().splitlines()) == 2
     rgb = torch.from_numpy(Sampler(drawn, recipe).batch(99)[0]).float()
     with torch.no_grad():
@@ -82,7 +89,9 @@ def test_everybody_learns_and_students_follow_their_teacher(tmp_path: Path) -> N
 
 def test_a_deadline_stops_it_and_what_was_learned_is_kept(tmp_path: Path) -> None:
     school = distil.School(learner(0), [learner(1)], CPU)
-    distil.attend(school, fields(), RECIPE, range(12), 0, distil.growing, tmp_path / "log.csv", 0.0)
+    assert not distil.attend(
+        school, fields(), RECIPE, range(12), 0, distil.growing, tmp_path / "log.csv", 0.0
+    )
     rows = (tmp_path / "log.csv").read_text().splitlines()
     assert rows[1].startswith("1,")
     distil.save(school.students, tmp_path, "weights")

@@ -6,7 +6,7 @@ start -> before (held fields) -> tune -> export -> after (held fields) -> calibr
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from tme.cells.engines._description import Calibration, Description, read_description, weights_file
 from tme.cells.engines._runtime import Network, open_network
-from tme.cells.instances import Decoding
+from tme.cells.instances import Decoding, sureness
 from tme.errors import EngineError
 from tme.learn.bundled import load_onnx
 from tme.learn.calibrate import called, fit_curve, search_decoding
@@ -144,10 +144,11 @@ def teach(start: Start, parts: Parts, wish: Wish, folder: Path, say: Callable[[s
     files = {"fp32": folder / "fp32.onnx"}
     export_fp32(tuned, files["fp32"])
     new = open_network(files["fp32"], "cpu")[0]
-    read = replace(reader, rule=_rule(new, parts.learn, reader))
+    rule = _rule(new, parts.learn, reader)
+    read = Reader(rule, moved(reader.calibration, known, matched(new, parts.learn, rule)))
     columns, found, notes = _compared(old, new, parts.held, reader, read)
     notes += _quantised(files, fields, parts.held, read, columns)
-    calibration, said = _calibrated(found, start.description.calibration)
+    calibration, said = _calibrated(found, read.calibration)
     return Taught(files, log, recipe, columns, Reader(read.rule, calibration), [*notes, said])
 
 
@@ -161,6 +162,23 @@ def _rule(network: Network, learned: Sequence[Field], reader: Reader) -> Decodin
         return reader.rule
     some = learned[:: max(1, len(learned) // READ_FIELDS)]
     return search_decoding(ask_file(network, some), reader.rule, lambda found: worth(measure(found, reader)))
+
+
+def moved(curve: Calibration, before: Sequence[Matched], after: Sequence[Matched]) -> Calibration:
+    """The curve for a network whose centres have grown higher or lower, on the same labelled nuclei.
+
+    How sure it is of a nucleus counts: without this a change of height alone would change who is a
+    lymphocyte.
+    """
+    levels = [
+        np.concatenate([np.zeros(0), *(sureness(m.instances)[m.pairs[:, 0]] for m in found)])
+        for found in (before, after)
+    ]
+    if not all(len(level) for level in levels):
+        return curve
+    higher = float(np.median(levels[1]) - np.median(levels[0]))
+    intercept = np.clip(curve.intercept - curve.peak * higher, -20, 20)
+    return curve.model_copy(update={"intercept": round(float(intercept), 4)})
 
 
 def _compared(
@@ -195,20 +213,22 @@ def _quantised(
     return []
 
 
-def _calibrated(found: Sequence[Matched], bundled: Calibration) -> tuple[Calibration, str]:
+def _calibrated(found: Sequence[Matched], before: Calibration) -> tuple[Calibration, str]:
     """The curve from logits to the probability of lymphocyte, and how it came about."""
     truth = np.concatenate(
         [np.zeros(0, np.float32), *(one.answered.crop.lymphocyte[one.pairs[:, 1]] for one in found)]
     )
     kinds = int((truth == 1).sum()), int((truth == 0).sum())
     if min(kinds) < LEAST_OF_A_KIND:
-        return bundled, (
+        return before, (
             "The probability of lymphocyte is calibrated as before: the held fields have"
             f" {kinds[0]} lymphocytes and {kinds[1]} other nuclei that were found and labelled, and"
             f" {LEAST_OF_A_KIND} of each are needed."
         )
-    curve = fit_curve(called(found)).model_copy(update={"least": bundled.least})
+    curve = fit_curve(called(found)).model_copy(update={"least": before.least})
     return curve, (
-        f"The probability of lymphocyte was calibrated anew on {sum(kinds)} nuclei of the held fields"
-        f" (slope {curve.slope:.2f}, intercept {curve.intercept:.2f}); the table was made before that."
+        f"The probability of lymphocyte was calibrated anew on {sum(kinds)} labelled nuclei of the held"
+        f" fields and what was found beside complete labels (slope {curve.slope:.2f}, peak {curve.peak:.2f},"
+        f" intercept {curve.intercept:.2f}; a lymphocyte from {curve.least:g} on); the table was made before"
+        " that."
     )

@@ -23,29 +23,27 @@ test: $(STAMP) lint
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
 # The optional engines, each generation with its own packages; `make test` skips what needs them.
-# InstanSeg shares the environment of cellpose 3; edt and seaborn are what the training of a test network needs.
+# InstanSeg shares the environment of cellpose 3 (edt and seaborn are what the training of a test network needs),
+# the fine-tuning of the bundled network that of cellpose 4: both hold the same torch.
 ENGINES := cellpose3 cellpose4 stardist
 PARTS_cellpose3 := '.[cellpose,instanseg]' edt seaborn --constraint constraints-instanseg.txt
-PARTS_cellpose4 := '.[cellpose]'
+PARTS_cellpose4 := '.[cellpose,train]'
 PARTS_stardist := '.[stardist]'
 
-# The fine-tuning of the bundled network has an environment too.
-PARTS_train := '.[train]'
-
-# So have the programs exports are made for, and the validators of what a run leaves.
+# The programs exports are made for, and the validators of what a run leaves, have an environment too.
 PARTS_export := '.[anndata,spatialdata]' ome-zarr ome-zarr-models roc-validator rocrate squidpy
 
 # Each on its own, so that `make -j2 test-engines` uses two cores.
 .PHONY: $(ENGINES:%=test-%) test-learn test-export install-engines
-install-engines: $(ENGINES:%=.venv-%/.installed) .venv-train/.installed .venv-export/.installed
+install-engines: $(ENGINES:%=.venv-%/.installed) .venv-export/.installed
 
 test-engines: $(ENGINES:%=test-%) test-learn test-export
 
 $(ENGINES:%=test-%): test-%: .venv-%/.installed
 	.venv-$*/bin/python -m pytest tests/engines
 
-test-learn: .venv-train/.installed
-	.venv-train/bin/python -m pytest tests/learn
+test-learn: .venv-cellpose4/.installed
+	.venv-cellpose4/bin/python -m pytest tests/learn
 
 test-export: .venv-export/.installed
 	.venv-export/bin/python -m pytest tests/export
@@ -64,4 +62,4 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) $(ENGINES:%=.venv-%) .venv-train .venv-export demo-results build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(ENGINES:%=.venv-%) .venv-export demo-results build dist .pytest_cache .mypy_cache .ruff_cache

@@ -13,7 +13,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "tme needs Python 3.11 or newer; say which: make install PYTHON=python3.11"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[test]'
 	@touch $(STAMP)
 
 demo: $(STAMP)
@@ -33,11 +33,11 @@ PARTS_stardist := '.[stardist]'
 # The programs exports are made for, and the validators of what a run leaves, have an environment too.
 PARTS_export := '.[anndata,spatialdata]' ome-zarr ome-zarr-models roc-validator rocrate squidpy
 
-# Each on its own, so that `make -j2 test-engines` uses two cores.
+# Each on its own, so that `make -j2 test-engines` uses two cores; the longest begins.
 .PHONY: $(ENGINES:%=test-%) test-learn test-export install-engines
 install-engines: $(ENGINES:%=.venv-%/.installed) .venv-export/.installed
 
-test-engines: $(ENGINES:%=test-%) test-learn test-export
+test-engines: test-learn $(ENGINES:%=test-%) test-export
 
 $(ENGINES:%=test-%): test-%: .venv-%/.installed
 	.venv-$*/bin/python -m pytest tests/engines

@@ -19,6 +19,9 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/tme demo --output demo-results
 
+# Where tests run beside each other, an idle thread of OpenBLAS had better sleep at once than keep a core spinning.
+test test-%: export OPENBLAS_THREAD_TIMEOUT := 4
+
 test: $(STAMP) lint
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
 

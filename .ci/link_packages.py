@@ -45,11 +45,17 @@ def share(source: Path, target: Path, file: Path) -> None:
         place.hardlink_to(source / file)
 
 
+def held(environment: Path) -> list[Distribution]:
+    (packages,) = environment.glob("lib/python*/site-packages")
+    return list(distributions(path=[str(packages)]))
+
+
 def main(target: Path, sources: list[Path], constraints: list[Path]) -> None:
-    wanted = pinned(constraints)
+    # What a new environment brings (pip, setuptools) is for pip to replace.
+    there = {canonical(package.name) for package in held(target)}
+    wanted = {(name, version) for name, version in pinned(constraints) if name not in there}
     for source in sources:
-        (packages,) = source.glob("lib/python*/site-packages")
-        for package in distributions(path=[str(packages)]):
+        for package in held(source):
             this = (canonical(package.name), package.version)
             if this in wanted:
                 wanted.remove(this)

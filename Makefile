@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Bytecode is made at once: where Python is told to write none, every start of tme would compile all it imports again.
+COMPILE := --compile
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: install demo test test-engines lint clean
@@ -13,39 +15,40 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "tme needs Python 3.11 or newer; say which: make install PYTHON=python3.11"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	$(BIN)/python -m pip install --quiet $(COMPILE) --constraint constraints.txt --editable '.[test]'
 	@touch $(STAMP)
 
 demo: $(STAMP)
 	$(BIN)/tme demo --output demo-results
 
+# Where tests run beside each other, an idle thread of OpenBLAS had better sleep at once than keep a core spinning.
+test test-%: export OPENBLAS_THREAD_TIMEOUT := 4
+
 test: $(STAMP) lint
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
 # The optional engines, each generation with its own packages; `make test` skips what needs them.
-# InstanSeg shares the environment of cellpose 3; edt and seaborn are what the training of a test network needs.
+# InstanSeg shares the environment of cellpose 3 (edt and seaborn are what the training of a test network needs),
+# the fine-tuning of the bundled network that of cellpose 4: both hold the same torch.
 ENGINES := cellpose3 cellpose4 stardist
 PARTS_cellpose3 := '.[cellpose,instanseg]' edt seaborn --constraint constraints-instanseg.txt
-PARTS_cellpose4 := '.[cellpose]'
+PARTS_cellpose4 := '.[cellpose,train]'
 PARTS_stardist := '.[stardist]'
 
-# The fine-tuning of the bundled network has an environment too.
-PARTS_train := '.[train]'
-
-# So have the programs exports are made for, and the validators of what a run leaves.
+# The programs exports are made for, and the validators of what a run leaves, have an environment too.
 PARTS_export := '.[anndata,spatialdata]' ome-zarr ome-zarr-models roc-validator rocrate squidpy
 
-# Each on its own, so that `make -j2 test-engines` uses two cores.
+# Each on its own, so that `make -j2 test-engines` uses two cores; the longest begins.
 .PHONY: $(ENGINES:%=test-%) test-learn test-export install-engines
-install-engines: $(ENGINES:%=.venv-%/.installed) .venv-train/.installed .venv-export/.installed
+install-engines: $(ENGINES:%=.venv-%/.installed) .venv-export/.installed
 
-test-engines: $(ENGINES:%=test-%) test-learn test-export
+test-engines: test-learn $(ENGINES:%=test-%) test-export
 
 $(ENGINES:%=test-%): test-%: .venv-%/.installed
 	.venv-$*/bin/python -m pytest tests/engines
 
-test-learn: .venv-train/.installed
-	.venv-train/bin/python -m pytest tests/learn
+test-learn: .venv-cellpose4/.installed
+	.venv-cellpose4/bin/python -m pytest tests/learn
 
 test-export: .venv-export/.installed
 	.venv-export/bin/python -m pytest tests/export
@@ -64,4 +67,4 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) $(ENGINES:%=.venv-%) .venv-train .venv-export demo-results build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(ENGINES:%=.venv-%) .venv-export demo-results build dist .pytest_cache .mypy_cache .ruff_cache

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,10 +28,23 @@ SLIDES = [
 ]
 
 
-@pytest.fixture(scope="session")
-def small_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sheet of five rendered slides of about 0.2 mm²."""
-    folder = tmp_path_factory.mktemp("cohort")
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """The folder ``make`` fills: the first process of the test run that needs it does, others wait for it."""
+    base = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    folder, done = base / name, base / f"{name}.done"
+    with (base / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            done.touch()
+    return folder
+
+
+def _write_cohort(folder: Path) -> None:
     rows = ["patient_id,timepoint,stain,slide,slide_id,biopsy_day"]
     for seed, (patient, timepoint, stain, suffix) in enumerate(SLIDES):
         name = f"{patient}_{timepoint}_{stain}"
@@ -38,7 +54,12 @@ def small_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
             f"{patient},{timepoint},{stain},{name}{suffix},{name},{-3 if timepoint == 'baseline' else 40}"
         )
     (folder / "cohort.csv").write_text("\n".join(rows) + "\n")
-    return folder
+
+
+@pytest.fixture(scope="session")
+def small_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sheet of five rendered slides of about 0.2 mm²."""
+    return made_once(tmp_path_factory, "small-cohort", _write_cohort)
 
 
 def tme(*words: object, timeout: float = 300, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -77,11 +98,17 @@ def hashes(results: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def clean_run(small_cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Results of `tme run` with one serial worker: what every other way must reproduce."""
-    results = tmp_path_factory.mktemp("clean") / "results"
-    done = tme("run", small_cohort / "cohort.csv", "-o", results, "--cores", 1)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return results
+    """Results of `tme run` with one serial worker: what every other way must reproduce.
+
+    Each process has a copy of its own, which its tests may lock and run again.
+    """
+
+    def run(folder: Path) -> None:
+        done = tme("run", small_cohort / "cohort.csv", "-o", folder / "results", "--cores", 1)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    made = made_once(tmp_path_factory, "clean-run", run)
+    return shutil.copytree(made / "results", tmp_path_factory.mktemp("clean") / "results", symlinks=True)
 
 
 def config(folder: Path, text: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,22 @@ class TestCommand:
         assert "patients get new pseudonyms" in capsys.readouterr().err
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with results and outcomes of three patients after `tme associate`: copied, never changed."""
+    folder = tmp_path_factory.mktemp("associated")
+    results, outcomes = write_cohort(folder, 3)
+    assert call("associate", str(results), str(outcomes)) == 0
+    return folder
+
+
+@pytest.fixture
+def associated(kept: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """Results and outcomes of three patients after `tme associate`."""
+    folder = shutil.copytree(kept, tmp_path / "associated")
+    return folder / "results", folder / "outcomes.csv"
+
+
 class TestCohorts:
     @pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
     def test_tiny_ones_have_a_page(self, tmp_path: Path, n: int) -> None:
@@ -138,9 +155,8 @@ class TestCohorts:
         bars = page_data(report_text(results))["metrics"]["CD8.til_density_per_mm2"]["waterfall"]["bars"]
         assert [bar["value"] is None for bar in bars] == [False, True, True]
 
-    def test_tables_changed_after_associate_hide_its_tests(self, tmp_path: Path) -> None:
-        results, outcomes = write_cohort(tmp_path, 3)
-        assert call("associate", str(results), str(outcomes)) == 0
+    def test_tables_changed_after_associate_hide_its_tests(self, associated: tuple[Path, Path]) -> None:
+        results, _ = associated
         assert "Change beside outcome" in page_text(report_text(results))
         with (results / "pairs.csv").open("a", encoding="utf-8", newline="") as stream:
             stream.write((results / "pairs.csv").read_text(encoding="utf-8").splitlines()[-1] + "\r\n")
@@ -150,9 +166,8 @@ class TestCohorts:
         assert "The outcome tables do not belong to these results" in text
         assert "Change beside outcome" not in text
 
-    def test_outcome_tables_edited_by_hand_are_left_out(self, tmp_path: Path) -> None:
-        results, outcomes = write_cohort(tmp_path, 3)
-        assert call("associate", str(results), str(outcomes)) == 0
+    def test_outcome_tables_edited_by_hand_are_left_out(self, associated: tuple[Path, Path]) -> None:
+        results, _ = associated
         tests = results / "cohort_tests.csv"
         tests.write_text(tests.read_text(encoding="utf-8").replace(",0.", ",0.0"), encoding="utf-8")
         assert call("report", str(results)) == 0
@@ -165,9 +180,10 @@ class TestCohorts:
     @pytest.mark.parametrize(
         "content", ["", "{", "null", "[]", "{}", '{"tables_sha256": null}', '{"settings": {"family": ["x"]}}']
     )
-    def test_a_damaged_note_of_associate_hides_its_tables(self, tmp_path: Path, content: str) -> None:
-        results, outcomes = write_cohort(tmp_path, 3)
-        assert call("associate", str(results), str(outcomes)) == 0
+    def test_a_damaged_note_of_associate_hides_its_tables(
+        self, associated: tuple[Path, Path], content: str
+    ) -> None:
+        results, outcomes = associated
         note = results / "provenance" / "associate.json"
         made = read_json(note)
         if content.startswith('{"settings'):

@@ -56,7 +56,8 @@ def main(target: Path, sources: list[Path], constraints: list[Path]) -> None:
     wanted = {(name, version) for name, version in pinned(constraints) if name not in there}
     for source in sources:
         for package in held(source):
-            this = (canonical(package.name), package.version)
+            # A pinned version is met by every build of it, such as 2.13.0+cpu.
+            this = (canonical(package.name), package.version.split("+")[0])
             if this in wanted:
                 wanted.remove(this)
                 for file in files(package, source):

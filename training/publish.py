@@ -68,7 +68,10 @@ def calibrated(rows: Sequence[Called]) -> Calibration:
 
 
 def best_least(curve: Calibration, found: Sequence[Matched]) -> Calibration:
-    """The curve with the least probability by which lymphocytes are told best, sets with any in the mean."""
+    """The curve with the least probability by which lymphocytes are told best, sets with any in the mean.
+
+    Of those as good as the best the one nearest one half: there fields of many looks are counted best.
+    """
 
     def worth(least: float) -> float:
         score = curve.model_copy(update={"least": least}).score
@@ -81,7 +84,9 @@ def best_least(curve: Calibration, found: Sequence[Matched]) -> Calibration:
             )
         )
 
-    return curve.model_copy(update={"least": max(LEAST, key=worth)})
+    worths = {least: worth(least) for least in LEAST}
+    good = [least for least in LEAST if worths[least] >= max(worths.values()) - AS_GOOD]
+    return curve.model_copy(update={"least": min(good, key=lambda least: abs(least - 0.5))})
 
 
 def best_dab_centre(answered: Sequence[Answered], rule: Decoding) -> float:

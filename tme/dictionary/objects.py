@@ -38,7 +38,7 @@ CELL_COLUMNS: tuple[ColumnSpec, ...] = (
     _object(
         "class_prob",
         "",
-        "probability of the class, 0-1, of a lymphocyte also under 0.5 (docs/usage.md); missing if unknown",
+        "probability of the class, 0-1; missing where the engine gives none",
     ),
     _object(
         "is_til",

@@ -67,7 +67,7 @@ class Calibration(_Part):
         Of the logit of the centre's probability: a nucleus the network is hardly sure of is less often a
         lymphocyte than its colour says.
     least : float
-        Probability from which on it is called one: where F1 of lymphocytes was best.
+        Probability from which on it is called one.
     """
 
     slope: float = Field(gt=0, le=20)

@@ -30,7 +30,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
 from tme.learn.field import Field
-from tme.learn.fit import Recipe, Sampler, append_row, described, rate_at
+from tme.learn.fit import Recipe, Sampler, append_row, decaying, described, kept_at, rate_at
 from tme.learn.losses import WEIGHTS, losses
 from tme.learn.network import NucleusNet
 from tme.learn.targets import CENTRE_PX
@@ -84,15 +84,11 @@ class Learner:
         self.mean = deepcopy(self.network).eval().requires_grad_(False)
         self.recipe = recipe
         self.sums = {name: torch.zeros((), device=device) for name in WEIGHTS}
-        self.keep = torch.zeros((), device=device)
-        parameters = list(self.network.parameters())
-        groups = [
-            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.decay},
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-        ]
+        self.follow = torch.zeros((), device=device)
         on_gpu = device.type == "cuda"
+        rate = torch.tensor(recipe.rate, device=device)
         self.optimiser = torch.optim.AdamW(
-            groups, lr=torch.tensor(recipe.rate, device=device), capturable=on_gpu, foreach=on_gpu
+            decaying(self.network, recipe), lr=rate, capturable=on_gpu, foreach=on_gpu
         )
 
     def prepare(self, step: int, of: int) -> None:
@@ -100,7 +96,7 @@ class Learner:
         rate = rate_at(step, replace(self.recipe, steps=of))
         for group in self.optimiser.param_groups:
             group["lr"].fill_(rate)
-        self.keep.fill_(1 - min(self.recipe.average, (1 + step) / (10 + step)))
+        self.follow.fill_(1 - kept_at(step, self.recipe))
 
     def learn(self, answer: Any, targets: Any, taught: Any | None, trust: Any) -> None:
         """One step from answers of the network."""
@@ -118,7 +114,7 @@ class Learner:
             now = [v for v in self.network.state_dict().values() if v.dtype.is_floating_point]
             mean = [v for v in self.mean.state_dict().values() if v.dtype.is_floating_point]
             further = torch._foreach_sub(now, mean)
-            torch._foreach_mul_(further, self.keep)
+            torch._foreach_mul_(further, self.follow)
             torch._foreach_add_(mean, further)
 
 
@@ -175,10 +171,10 @@ class School:
         with torch.cuda.stream(aside):
             for _ in range(WARM):
                 self._learn()
+        torch.cuda.current_stream().wait_stream(aside)
         for learner in (self.teacher, *self.students):
             for total in learner.sums.values():
                 total.div_(WARM)
-        torch.cuda.current_stream().wait_stream(aside)
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph):
             self._learn()

@@ -149,10 +149,19 @@ def start(network: NucleusNet, recipe: Recipe) -> State:
     mean = deepcopy(network).eval()
     for parameter in mean.parameters():
         parameter.requires_grad_(False)
+    return State(0, network, mean, torch.optim.AdamW(decaying(network, recipe), lr=recipe.rate))
+
+
+def decaying(network: NucleusNet, recipe: Recipe) -> list[dict[str, Any]]:
+    """Parameters for an optimiser: kernels decay, biases and norms do not."""
     decayed = [p for p in network.parameters() if p.ndim > 1]
     free = [p for p in network.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": recipe.decay}, {"params": free, "weight_decay": 0.0}]
-    return State(0, network, mean, torch.optim.AdamW(groups, lr=recipe.rate))
+    return [{"params": decayed, "weight_decay": recipe.decay}, {"params": free, "weight_decay": 0.0}]
+
+
+def kept_at(step: int, recipe: Recipe) -> float:
+    """Share of the mean that a step keeps; early on less, so that the start is forgotten."""
+    return min(recipe.average, (1 + step) / (10 + step))
 
 
 def fit(
@@ -220,8 +229,8 @@ def _step(state: State, images: Any, targets: Any, recipe: Recipe) -> dict[str, 
 
 
 def _average(state: State, recipe: Recipe) -> None:
-    """Move the mean towards the network; early on faster, so that the start is forgotten."""
-    keep = min(recipe.average, (1 + state.step) / (10 + state.step))
+    """Move the mean towards the network."""
+    keep = kept_at(state.step, recipe)
     with torch.no_grad():
         for mean, now in zip(
             state.mean.state_dict().values(), state.network.state_dict().values(), strict=True

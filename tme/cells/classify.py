@@ -47,6 +47,7 @@ def classify(
     profile: StainProfile,
     til_prob: NDArray[np.float32] | None = None,
     til_least: float = 0.5,
+    black: NDArray[np.bool_] | None = None,
 ) -> Calls:
     """Class of every cell.
 
@@ -59,10 +60,12 @@ def classify(
         The engine's own probability of lymphocyte, used on H&E in place of the rule.
     til_least : float
         Probability from which on a cell is called a lymphocyte.
+    black : (n,) bool, optional
+        Cells that are black pigment on a DAB section (`tme.cells.pigment`): never positive.
     """
     if stain.kind == "he":
         return _he(measures, profile, til_prob, til_least)
-    return _dab(measures, stain, profile)
+    return _dab(measures, stain, profile, np.zeros(len(measures.x), bool) if black is None else black)
 
 
 def _he(
@@ -76,13 +79,14 @@ def _he(
     return Calls(name, np.where(is_til, probability, 1 - probability), is_til, None)
 
 
-def _dab(measures: Measures, stain: Stain, profile: StainProfile) -> Calls:
+def _dab(measures: Measures, stain: Stain, profile: StainProfile, black: NDArray[np.bool_]) -> Calls:
     threshold = profile.dab_threshold_od
     marker = marker_od(measures.second_od, measures.ring_od, stain)
     if threshold is None:
         threshold = float("inf")
-    probability = _logistic((marker - threshold) / MARGIN_OD)
-    positive = marker >= threshold
+    # Certain, which is what `tme.pipeline.recount` knows them by.
+    probability = np.where(black, 0.0, _logistic((marker - threshold) / MARGIN_OD))
+    positive = (marker >= threshold) & ~black
     name = np.where(positive, POSITIVE, NEGATIVE).astype(object)
     shown = np.where(positive, probability, 1 - probability)
     return Calls(name, shown, positive if stain.til_marker else None, positive)

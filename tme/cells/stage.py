@@ -24,6 +24,7 @@ from tme.cells.domain import domain_values, outside
 from tme.cells.engines import SEGMENTERS, Engine, load_engine
 from tme.cells.measure import Measures, measure
 from tme.cells.outline import trace
+from tme.cells.pigment import black_cells
 from tme.cells.stitch import SAME_CELL_UM, TASK_SCHEMA, merged_slices, pack
 from tme.cells.types import Cells
 from tme.cells.waiting import WaitingTables
@@ -223,7 +224,8 @@ def _segment_window(
         return TASK_SCHEMA.empty_table()
     measures = measure(found.labels, stain_od(pixels, profile), outlines, mpp)
     til_prob = None if found.til_prob is None else found.til_prob[outlines.labels - 1]
-    calls = classify(measures, stain, profile, til_prob, found.til_least)
+    black = black_cells(found.labels, outlines.labels, pixels, profile, stain)
+    calls = classify(measures, stain, profile, til_prob, found.til_least, black)
     return _table(measures, calls, outlines.polygons, window, info, mpp, stain)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tme.metrics import Estimate, Measurements
+from tme.metrics import Measurements
 
 LINES = (
     ("til_density_per_mm2", "TIL density", "/mm²"),
@@ -22,7 +22,7 @@ def headline(measurements: Measurements) -> list[tuple[str, str]]:
     for name, label, unit in LINES:
         estimate = compartment.estimates.get(name)
         if estimate is not None and isinstance(estimate.value, (int, float)):
-            lines.append((label, _number(estimate, unit)))
+            lines.append((label, with_interval(estimate.value, estimate.ci_low, estimate.ci_high, unit)))
     for name, label in COUNTS:
         estimate = compartment.estimates.get(name)
         if estimate is not None and estimate.value is not None:
@@ -32,8 +32,14 @@ def headline(measurements: Measurements) -> list[tuple[str, str]]:
     return lines
 
 
-def _number(estimate: Estimate, unit: str) -> str:
-    text = f"{estimate.value:.3g} {unit}"
-    if estimate.ci_low is None or estimate.ci_high is None:
+def with_interval(value: float, low: float | None, high: float | None, unit: str) -> str:
+    """A value with its unit and 95 % interval, to three significant digits."""
+    text = f"{_digits(value)} {unit}"
+    if low is None or high is None:
         return text
-    return f"{text} (95 % interval {estimate.ci_low:.3g} to {estimate.ci_high:.3g})"
+    return f"{text} (95 % interval {_digits(low)} to {_digits(high)})"
+
+
+def _digits(value: float) -> str:
+    """Three significant digits, never with a power of ten."""
+    return f"{float(f'{value:.3g}'):.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -6,9 +6,9 @@ mixed with new ones.
 
 STAGES: dict[str, int] = {
     "tissue": 2,
-    "stain": 5,
+    "stain": 6,
     "section": 2,
-    "cells": 6,
+    "cells": 7,
     "vessels": 3,
     "regions": 1,
     "measure": 5,

@@ -14,6 +14,7 @@ import numpy as np
 
 from tme.config import StainSettings
 from tme.slide.types import RGB, Slide
+from tme.stains.black import black_section
 from tme.stains.calibration import Frozen, drift_note
 from tme.stains.deconvolve import FloatImage, channel_od, stain_od, stain_vectors, unmixing
 from tme.stains.direction import haematoxylin_direction, hue_caution, stained
@@ -75,6 +76,9 @@ def estimate_profile(
     if stain.kind != "dab":
         return profile
     own = dab_threshold([window @ dab for window in found_points], densities @ dab, settings.seed)
+    if own.value is not None:
+        black = black_section(stain, profile, points[points @ dab >= own.value])
+        own = DabThreshold(None, "", black, own.histogram) if black else own
     return _with_threshold(profile, own, settings, frozen)
 
 
@@ -89,8 +93,8 @@ def _with_threshold(
 ) -> StainProfile:
     """The profile with the threshold that holds: of the config, of control slides, else the slide's own.
 
-    Control slides do not make a section that is brown all over one with positive cells; who names a number
-    in the config has looked at it.
+    Control slides do not make a section that is brown all over or full of pigment one with positive cells;
+    who names a number in the config has looked at it.
     """
     own_od = own.value if own.low is not None else None
     used = own

@@ -133,3 +133,17 @@ def test_the_engine_says_from_which_probability_on_a_cell_is_a_lymphocyte() -> N
         assert found.is_til is not None
         assert found.is_til.tolist() == called
         np.testing.assert_allclose(found.probability, np.where(called, own, 1 - own), atol=1e-6)
+
+
+def test_a_black_cell_is_negative_for_certain_however_dark() -> None:
+    found = classify(
+        cells(second_od=[0.9, 0.9, 0.1], ring_od=[0.1, 0.1, 0.1]),
+        STAINS.get("CD8"),
+        profile_of("CD8"),
+        black=np.array([True, False, False]),
+    )
+    assert found.name.tolist() == ["negative", "positive", "negative"]
+    assert found.is_til is not None
+    assert found.is_til.tolist() == [False, True, False]
+    assert found.probability[0] == 1
+    assert found.probability[2] < 1

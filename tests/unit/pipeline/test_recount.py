@@ -52,3 +52,23 @@ def test_cells_are_counted_where_their_marker_sits(
 def test_the_area_of_positive_cells_is_summed(table: Path) -> None:
     assert positive_cells(table, STAINS.get("CD8"), "tumour", 0.32).area_um2 == 340
     assert positive_cells(table, STAINS.get("CD8"), "evaluable", 9.0) == Recount(0, 0.0)
+
+
+def test_what_is_negative_for_certain_stays_so_at_any_threshold(tmp_path: Path) -> None:
+    cells = table_of(
+        CELL_SCHEMA,
+        3,
+        compartment=["evaluable"] * 3,
+        area_um2=[40, 40, 40],
+        dab_od=[0.9, 0.9, 0.15],
+        dab_ring_od=[0.1, 0.1, 0.1],
+        positive=[True, False, False],
+        class_prob=[1.0, 1.0, 0.7],
+        cluster_count=[None] * 3,
+    )
+    write_parquet(tmp_path / "cells.parquet", cells)
+    counted = [
+        positive_cells(tmp_path / "cells.parquet", STAINS.get("CD8"), "evaluable", threshold).cells
+        for threshold in (0.1, 0.2, 1.0)
+    ]
+    assert counted == [2, 1, 0]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import tifffile
+from numpy.typing import NDArray
 
 from tests.unit.slide.slide_files import tissue, write_tiff
 from tme.cohort import SlideRow
@@ -80,6 +82,54 @@ def test_a_slide_brown_all_over_has_no_numbers_and_says_why(tmp_path: Path, stai
     assert "half of the tissue is brown" in found["reasons"][target][0]
     for name in ("n_til", "til_density_per_mm2", "n_positive", "n_vessels", "mvd_per_mm2"):
         assert found["estimates"].get(name, {}).get("value") is None
+
+
+def with_grains(
+    pixels: NDArray[np.uint8], count: int, colour: tuple[float, float, float]
+) -> NDArray[np.uint8]:
+    """Grains of 4 to 10 µm anywhere on the tissue, of an optical density of 0.6 to 1.6 in ``colour``."""
+    rng = np.random.default_rng(1)
+    inside = cv2.GaussianBlur((pixels.min(axis=2) < 225).astype(np.float32), (0, 0), 4) > 0.9
+    rows, columns = np.nonzero(inside)
+    density = np.zeros(inside.shape, np.float32)
+    for k in rng.choice(len(rows), count, replace=False):
+        place, axes = (int(columns[k]), int(rows[k])), (int(rng.integers(4, 10)), int(rng.integers(4, 8)))
+        cv2.ellipse(density, place, axes, 0, 0, 360, float(rng.uniform(0.6, 1.6)), -1)
+    density = cv2.GaussianBlur(density, (0, 0), 1)[..., None]
+    return np.asarray(pixels * 10 ** (-density * np.array(colour)), np.uint8)
+
+
+@pytest.mark.parametrize("colour", [(0.577, 0.577, 0.577), (0.55, 0.58, 0.60)])
+@pytest.mark.parametrize("stain", ["CD8", "CD31"])
+def test_a_section_with_black_pigment_alone_has_no_numbers_and_says_why(
+    tmp_path: Path, stain: str, colour: tuple[float, float, float]
+) -> None:
+    slide = render_slide(SlideSpec(stain, area_mm2=0.2, til_density_per_mm2=0, mvd_per_mm2=0), 3)
+    WRITERS[".tif"](tmp_path / "a.tif", with_grains(slide.pixels, 80, colour), slide.mpp, 90)
+    row = SlideRow("a", "A", "", "baseline", stain, tmp_path / "a.tif", 2)
+    asked = SlideJob(row, Config(), tmp_path / "results", "key", {})
+    outcome = run_slide(asked)
+    assert any("is black, not brown" in caution for caution in outcome.cautions)
+    found = read_json(asked.folder / "measurements.json")["compartments"][0]
+    assert "is black, not brown" in found["reasons"][STAINS.get(stain).targets[0]][0]
+    for name in ("n_til", "til_density_per_mm2", "n_positive", "n_vessels", "mvd_per_mm2"):
+        assert found["estimates"].get(name, {}).get("value") is None
+
+
+def test_black_grains_among_positive_cells_add_none(tmp_path: Path) -> None:
+    slide = render_slide(SlideSpec("CD8", area_mm2=0.2, til_density_per_mm2=600), 3)
+    counts = []
+    for name, grains in (("plain", 0), ("grains", 40)):
+        path = tmp_path / f"{name}.tif"
+        WRITERS[".tif"](path, with_grains(slide.pixels, grains, (0.577, 0.577, 0.577)), slide.mpp, 90)
+        row = SlideRow(name, "A", "", "baseline", "CD8", path, 2)
+        asked = SlideJob(row, Config(), tmp_path / "results", "key", {})
+        assert run_slide(asked).status == "ok"
+        found = read_json(asked.folder / "measurements.json")["compartments"][0]
+        counts.append(found["estimates"]["n_positive"]["value"])
+    plain, grains = counts
+    # A grain that lies on a positive cell hides it.
+    assert 0.9 * plain <= grains <= plain
 
 
 def test_damaged_annotations_fail_the_slide_before_anything_costly(tmp_path: Path) -> None:

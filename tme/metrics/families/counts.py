@@ -10,8 +10,9 @@ from tme.metrics.scope import Scope
 from tme.metrics.types import BlockSums, ColumnSpec, Estimate
 
 PIGMENT = (
-    "On sections with DAB, grains of pigment as large as a cell (melanin, haemosiderin, carbon, formalin "
-    "pigment) count as positive: colour does not tell them from DAB over a nucleus. Look at the overlay."
+    "On sections with DAB, grains of brown pigment as large as a cell (haemosiderin, pale melanin) count as "
+    "positive: their colour is that of DAB. Black ones (carbon, formalin pigment, dark melanin) do not on "
+    "CD3 and CD8; on KI67 they do. Look at the overlay."
 )
 
 COLUMNS = (

@@ -1,0 +1,45 @@
+"""Labels + pixels -> which cells are black grains of pigment, not brown with DAB."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tme.slide.types import RGB
+from tme.stains.black import black_is_told, is_black
+from tme.stains.deconvolve import channel_od
+from tme.stains.types import Stain, StainProfile
+
+
+def black_cells(
+    labels: NDArray[np.int32],
+    chosen: NDArray[np.integer],
+    pixels: RGB,
+    profile: StainProfile,
+    stain: Stain,
+) -> NDArray[np.bool_]:
+    """Which cells are black by their mean colour.
+
+    Parameters
+    ----------
+    labels : (H, W) int32
+    chosen : (n,) int
+        The labels asked for.
+    pixels : (H, W, 3) uint8
+    profile : StainProfile
+    stain : Stain
+
+    Returns
+    -------
+    (n,) bool
+        All False where black cannot be told from stain.
+    """
+    if not black_is_told(stain, profile):
+        return np.zeros(len(chosen), bool)
+    inside = np.flatnonzero(labels)
+    owner = labels.ravel()[inside]
+    density = channel_od(pixels, profile.background).reshape(-1, 3)[inside]
+    count = int(labels.max()) + 1
+    total = np.stack([np.bincount(owner, channel, count) for channel in density.T], axis=1)
+    area = np.maximum(np.bincount(owner, minlength=count), 1)
+    return is_black((total / area[:, None])[chosen])

@@ -31,7 +31,7 @@ from tme.cells.types import Detections
 class Blobs:
     name, model_id, model_sha256 = "blobs", "blobs-1", ""
     mpp, core_px, halo_px, fixed_window, least = 0.5, 128, 32, True, 0.5
-    licence, needs_weights = "of its own", False
+    licence, needs_weights, package = "of its own", False, ""
 
     def missing(self):
         return ""
@@ -64,6 +64,7 @@ def test_a_segmenter_says_what_it_needs_to_know(name: str) -> None:
     assert segmenter.name == name
     assert isinstance(segmenter.missing(), str)
     assert isinstance(segmenter.needs_weights, bool)
+    assert isinstance(segmenter.package, str)
     assert isinstance(segmenter.fixed_window, bool)
     assert segmenter.licence
     assert segmenter.core_px > 2 * segmenter.halo_px > 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from tme.cells.engines import SEGMENTERS, load_engine
@@ -57,6 +58,19 @@ def check_engine(rows: Iterable[SlideRow], config: Config) -> None:
         raise EngineError(missing, where=f"cells.engine: {config.cells.engine}")
     if segmenter.needs_weights:
         load_engine(config.cells)
+
+
+def engine_version(config: Config) -> str:
+    """Version of the package the engine of the settings depends on; empty where there is none.
+
+    `check_engine` tells of a package or an engine that is missing.
+    """
+    name = config.cells.engine
+    package = SEGMENTERS.get(name).package if name in SEGMENTERS.names() else ""
+    try:
+        return version(package) if package else ""
+    except PackageNotFoundError:
+        return ""
 
 
 def slide_annotations(row: SlideRow, config: Config) -> tuple[Annotation, ...]:

@@ -14,7 +14,7 @@ from typing import Any
 from tme.cohort import Cohort, SlideRow
 from tme.config import Config, settings_hash
 from tme.errors import SlideError
-from tme.pipeline.inputs import frozen_threshold, own_stain_settings
+from tme.pipeline.inputs import engine_version, frozen_threshold, own_stain_settings
 from tme.pipeline.outcome import OUTCOME, load_outcome
 from tme.pipeline.versions import STAGES
 from tme.safety import error_text, file_sha256
@@ -95,6 +95,7 @@ def key_inputs(row: SlideRow, config: Config, fingerprint: Fingerprint) -> dict[
         sections["calibration"] = asdict(frozen)
     if "cells" in stain.targets:
         sections["cells"] = config.cells.model_copy(update={"weights": _file_hash(config.cells.weights)})
+        sections["engine"] = engine_version(config)
     if "vessels" in stain.targets:
         sections["vessels"] = config.vessels
     return {

@@ -16,7 +16,7 @@ from tme.cells.engines import load_engine
 from tme.cells.stage import cell_provenance, cell_slices, cells_possible
 from tme.cells.types import CELL_SCHEMA, Cells
 from tme.config import Config, settings_hash
-from tme.pipeline.inputs import own_stain_settings
+from tme.pipeline.inputs import engine_version, own_stain_settings
 from tme.pipeline.source import TravellingSlide
 from tme.pipeline.stage_store import StageStore
 from tme.pipeline.versions import STAGES
@@ -108,7 +108,8 @@ class SlideStages:
         settings = self.config.cells
         # Weights count by their content, not by their path.
         settled = settings.model_copy(update={"weights": None})
-        key = self._next_key("cells", settled, load_engine(settings).model_sha256)
+        model = (engine_version(self.config), load_engine(settings).model_sha256)
+        key = self._next_key("cells", settled, *model)
 
         def compute(folder: Path) -> Any:
             task_px = self.config.run.task_px

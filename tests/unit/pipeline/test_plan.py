@@ -56,6 +56,19 @@ def test_a_key_changes_with_what_can_change_the_slide(tmp_path: Path, change: di
     assert (plan(path, Config.model_validate(change)).slides[0].key == before) is same
 
 
+def test_another_version_of_the_engines_package_is_another_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = sheet(tmp_path, one=b"x")
+    keys = []
+    for found in ("4.0.6", "4.0.7"):
+        monkeypatch.setattr("tme.pipeline.inputs.version", lambda package, found=found: found)
+        configs = [Config.model_validate({"cells": {"engine": name}}) for name in ("cellpose", "tmenet")]
+        keys.append([plan(path, config).slides[0].key for config in configs])
+    assert keys[0][0] != keys[1][0]
+    assert keys[0][1] == keys[1][1]
+
+
 def test_other_weights_under_the_same_name_are_another_key(tmp_path: Path) -> None:
     path, weights = sheet(tmp_path, one=b"x"), tmp_path / "weights"
     config = Config.model_validate({"cells": {"weights": str(weights)}})

@@ -55,6 +55,8 @@ class Segmenter(Protocol):
     licence : str
         Of code and weights, for the user to judge.
     needs_weights : bool
+    package : str
+        Distribution of which another version may find other cells; empty where tme brings all of it.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Segmenter(Protocol):
     fixed_window: bool
     licence: str
     needs_weights: bool
+    package: str
 
     def missing(self) -> str:
         """Why the engine cannot run here, in one sentence that says what to install; empty if it can.

@@ -121,6 +121,7 @@ class CellposeSegmenter:
     fixed_window = True
     licence = "code BSD-3-Clause; published weights were trained on data under CC BY-NC"
     needs_weights = True
+    package = EXTRA.package
 
     def missing(self) -> str:
         """See `tme.cells.engines.Segmenter`."""

@@ -83,6 +83,7 @@ class InstansegSegmenter:
     fixed_window = True
     licence = "code and published weights Apache-2.0; trained on data under CC BY 4.0 and Apache-2.0"
     needs_weights = True
+    package = EXTRA.package
 
     def missing(self) -> str:
         """See `tme.cells.engines.Segmenter`."""

@@ -73,6 +73,7 @@ class StardistSegmenter:
     fixed_window = True
     licence = "code and published weights BSD-3-Clause; trained on data under CC BY-NC-SA and CC BY"
     needs_weights = True
+    package = EXTRA.package
 
     def missing(self) -> str:
         """See `tme.cells.engines.Segmenter`."""

@@ -168,6 +168,7 @@ class NucleusSegmenter:
         "code Apache-2.0; weights: see docs/model-card.md, some of the fields learned from are CC BY-NC-SA"
     )
     needs_weights = False
+    package = ""
 
     def missing(self) -> str:
         """See `tme.cells.engines.Segmenter`; what it needs comes with tme."""

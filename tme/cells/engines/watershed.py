@@ -75,6 +75,7 @@ class WatershedSegmenter:
     fixed_window = False
     licence = "Apache-2.0, part of tme"
     needs_weights = False
+    package = ""
 
     def missing(self) -> str:
         """See `tme.cells.engines.Segmenter`; nothing is ever missing."""

@@ -8,6 +8,7 @@ so that whoever takes them need not hold them all.
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -15,6 +16,8 @@ from typing import Any
 from tme.config import RunSettings
 from tme.errors import ConfigError, TmeError
 from tme.tiles import Runner, one_by_one
+
+log = logging.getLogger("tme")
 
 ANSWER_S = 20.0
 """Longest wait for a Dask scheduler to answer."""
@@ -80,6 +83,11 @@ def _client(settings: RunSettings) -> Iterator[Any]:
             why=str(error)[:200] or type(error).__name__,
             fix="start it (`dask scheduler --host 127.0.0.1`) and workers, or set run.scheduler to threads",
         ) from error
+    if not client.scheduler_info()["workers"]:
+        # They may still stand in a queue.
+        log.warning(
+            "%s has no workers yet: waiting %g s a task for them", settings.scheduler, settings.timeout_s
+        )
     try:
         yield client
     finally:

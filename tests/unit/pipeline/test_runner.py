@@ -92,6 +92,21 @@ def test_a_tasks_own_error_comes_through(scheduler: str) -> None:
         list(run(refuse, [1]))
 
 
+def test_a_cluster_without_workers_is_named_and_waited_for(
+    cluster: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with make_runner(RunSettings(scheduler=cluster)) as run:
+        assert list(run(slow_square, [1])) == [1]
+    assert not caplog.records
+    from distributed import LocalCluster
+
+    empty = LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0", host="127.0.0.1", silence_logs=40)
+    settings = RunSettings(scheduler=empty.scheduler_address, timeout_s=0.5)
+    with empty, make_runner(settings) as run, pytest.raises(LostTaskError, match="not finished after"):
+        list(run(slow_square, [1]))
+    assert "has no workers yet" in caplog.text
+
+
 def test_a_scheduler_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dask_runner, "ANSWER_S", 1.0)
     settings = RunSettings(scheduler="tcp://127.0.0.1:9")

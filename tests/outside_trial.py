@@ -152,13 +152,13 @@ def run_trials(
     tally = Tally(planted)
     for rows in tables(seeds, planted, workers):
         tally.add(rows)
-        if say and tally.trials % 20 == 0:
+        if say and (tally.trials % 20 == 0 or tally.trials == len(seeds)):
             say(tally.text())
     return tally
 
 
 def main() -> None:
-    """Print a line every 20 trials."""
+    """Print a line every 20 trials and at the end."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=200)
     parser.add_argument("--nothing-planted", action="store_true")

@@ -2,8 +2,9 @@
 
     python -m training.invariance DATA DESCRIPTION
 
-DATA as for `training.make`; the held fields. DESCRIPTION is the JSON beside weights that never saw them
-(WORK/judged of `training.publish`), which run on fields at the working resolution, read as tme reads them.
+DATA as for `training.make`; the held fields, or every one. DESCRIPTION is the JSON beside weights that never
+saw them (WORK/judged of `training.publish`), which run on fields at the working resolution, read as tme reads
+them.
 """
 
 from __future__ import annotations
@@ -114,9 +115,12 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("description", type=Path)
     parser.add_argument("--precision", default="int8", choices=["int8", "fp32"])
+    parser.add_argument("--every", action="store_true", help="fields learned from too")
     chosen = parser.parse_args()
     count, reader = opened(chosen.description, chosen.precision)
-    held = dict(sets.by_set(sets.load(chosen.data).held))
+    split = sets.load(chosen.data)
+    asked = [*split.held, *(split.train if chosen.every else ())]
+    held = dict(sets.by_set(asked))
     for name in ("crchistophenotypes", "monusac"):
         print(f"{name}, {len(held[name])} fields")
         print("\n".join(turned(held[name], count, reader)))

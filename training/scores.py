@@ -43,7 +43,7 @@ def scores(answered: Sequence[Answered], rule: Decoding, curve: Calibration) -> 
         row: dict[str, Any] = {"fields": len(matched), **detection(matched)}
         rows = called(matched)
         if name in CLASSED and rows and len(rows[0].logit):
-            probability = 1 / (1 + np.exp(-curve.logit(rows[0].logit, rows[0].sure)))
+            probability = 1 / (1 + np.exp(-curve.logit(rows[0].logit, rows[0].sure, rows[0].size)))
             bins = reliability(probability, rows[0].truth, rows[0].weight)
             row |= lymphocytes(matched, curve.score)
             row |= {

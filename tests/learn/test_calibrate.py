@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -15,30 +17,48 @@ from tme.learn.calibrate import Called, called, expected_error, fit_curve, relia
 from tme.learn.score import Answered, Matched
 from tme.learn.teaching import moved
 
+TRUE = Calibration(slope=1.4, intercept=-1.3, peak=1.7, size=-1.2, size_squared=-1.4)
 
-def drawn(slope: float, peak: float, intercept: float, count: int = 20_000) -> Called:
+
+def drawn(curve: Calibration, count: int = 20_000) -> Called:
     rng = np.random.default_rng(0)
-    logit, sure = rng.normal(0, 2, count), rng.normal(0, 1, count)
-    probability = 1 / (1 + np.exp(-(slope * logit + peak * sure + intercept)))
+    logit, sure, size = rng.normal(0, 2, count), rng.normal(0, 1, count), rng.normal(0, 0.6, count)
+    probability = 1 / (1 + np.exp(-curve.logit(logit, sure, size)))
     truth = (rng.random(count) < probability).astype(float)
-    return Called("drawn", logit, sure, truth, np.ones(count))
+    return Called("drawn", logit, sure, size, truth, np.ones(count))
 
 
 def test_the_curve_is_the_one_that_made_the_labels() -> None:
-    curve = fit_curve([drawn(1.4, 1.7, -1.3)])
-    assert (curve.slope, curve.peak, curve.intercept) == pytest.approx((1.4, 1.7, -1.3), abs=0.08)
+    curve = fit_curve([drawn(TRUE)])
+    for name in ("slope", "peak", "intercept", "size", "size_squared"):
+        assert getattr(curve, name) == pytest.approx(getattr(TRUE, name), abs=0.1)
+
+
+def test_what_the_size_counts_can_be_given() -> None:
+    curve = fit_curve([drawn(TRUE)], (TRUE.size, TRUE.size_squared))
+    assert (curve.size, curve.size_squared) == (TRUE.size, TRUE.size_squared)
+    assert curve.slope == pytest.approx(TRUE.slope, abs=0.1)
+    plain = fit_curve([drawn(TRUE)], (0.0, 0.0))
+    assert (plain.size, plain.size_squared) == (0, 0)
+
+
+def test_neither_a_fragment_nor_a_giant_is_as_likely_a_lymphocyte() -> None:
+    areas = np.array([8, 25, 35, 120]) / 35
+    small, lymphocyte, typical, giant = TRUE.logit(np.ones(4), np.ones(4), np.log(areas))
+    assert small < typical < lymphocyte
+    assert giant < typical
 
 
 def test_it_says_what_share_is_right() -> None:
-    rows = drawn(1.2, 0.8, -0.5)
+    rows = drawn(TRUE)
     curve = fit_curve([rows])
-    probability = 1 / (1 + np.exp(-curve.logit(rows.logit, rows.sure)))
+    probability = 1 / (1 + np.exp(-curve.logit(rows.logit, rows.sure, rows.size)))
     assert expected_error(reliability(probability, rows.truth, rows.weight)) < 0.02
 
 
 def test_a_sure_nucleus_is_never_less_likely_a_lymphocyte() -> None:
-    rows = drawn(1.0, -1.0, 0.0)
-    assert fit_curve([rows]).peak == 0
+    rows = drawn(TRUE)
+    assert fit_curve([replace(rows, sure=-rows.sure)]).peak == 0
 
 
 def test_what_was_found_beside_complete_labels_is_no_lymphocyte() -> None:

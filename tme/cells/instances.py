@@ -17,6 +17,8 @@ from tme.cells.nearest import nearest_within
 
 OFFSET_PX = 8.0
 """Arrows are answered in units of this many pixels."""
+TYPICAL_PX = 140.0
+"""Area sizes are told by: 35 µm² at 0.5 µm/px."""
 Plane = NDArray[np.float32]
 
 
@@ -73,6 +75,12 @@ def sureness(found: Instances) -> NDArray[np.float64]:
     """(n,) logit of the centres' probability, kept finite."""
     peak = np.clip(found.peak.astype(np.float64), 0.01, 0.99)
     return np.log(peak / (1 - peak))
+
+
+def log_size(found: Instances) -> NDArray[np.float64]:
+    """(n,) logarithm of the areas over `TYPICAL_PX`."""
+    area = np.bincount(found.labels.ravel(), minlength=len(found.peak) + 1)[1:]
+    return np.log(np.maximum(area, 1) / TYPICAL_PX)
 
 
 def decode(answer: NDArray[np.float32], rule: Decoding) -> Instances:

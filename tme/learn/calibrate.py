@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from tme.cells.engines._description import Calibration
-from tme.cells.instances import Decoding, sureness
+from tme.cells.instances import Decoding, log_size, sureness
 from tme.learn.score import Answered, Matched, detection, match
 
 CENTRE = (0.15, 0.2, 0.25, 0.3, 0.35)
@@ -27,14 +27,15 @@ class Called:
 
     Attributes
     ----------
-    logit, sure : (n,) float64
-        The network's logit of lymphocyte, and that of the centre.
+    logit, sure, size : (n,) float64
+        The network's logit of lymphocyte, that of the centre, and the logarithm of the size.
     truth, weight : (n,) float64
     """
 
     dataset: str
     logit: Values
     sure: Values
+    size: Values
     truth: Values
     weight: Values
 
@@ -44,7 +45,7 @@ def called(matched: Iterable[Matched]) -> list[Called]:
 
     Where every nucleus is labelled, what was found beside the labels is no lymphocyte.
     """
-    rows: dict[str, list[tuple[Values, Values, Values, Values]]] = {}
+    rows: dict[str, list[tuple[Values, ...]]] = {}
     for m in matched:
         crop, count = m.answered.crop, len(m.instances.peak)
         truth = np.full(count, 0.0 if crop.complete else np.nan)
@@ -53,32 +54,43 @@ def called(matched: Iterable[Matched]) -> list[Called]:
         truth[found], weight[found] = crop.lymphocyte[label], crop.certainty[label]
         known = np.isfinite(truth)
         logit = m.instances.lymphocyte.astype(np.float64)
-        row = (logit[known], sureness(m.instances)[known], truth[known], weight[known])
-        rows.setdefault(m.answered.field.dataset, []).append(row)
+        row = (logit, sureness(m.instances), log_size(m.instances), truth, weight)
+        rows.setdefault(m.answered.field.dataset, []).append(tuple(values[known] for values in row))
     return [
         Called(name, *map(np.concatenate, zip(*parts, strict=True))) for name, parts in sorted(rows.items())
     ]
 
 
-def fit_curve(rows: Sequence[Called]) -> Calibration:
+def fit_curve(rows: Sequence[Called], sizes: tuple[float, float] | None = None) -> Calibration:
     """The curve of probability by weighted maximum likelihood.
 
     Platt, Probabilistic outputs for support vector machines, 1999; his smoothed targets keep the slope
     finite where the classes part perfectly.
+
+    Parameters
+    ----------
+    rows : sequence of Called
+    sizes : (size, size_squared), optional
+        What the size counts, where it is not to be found from these rows.
     """
-    logit, sure, truth, weight = (
-        np.concatenate([getattr(row, name) for row in rows]) for name in ("logit", "sure", "truth", "weight")
+    logit, sure, size, truth, weight = (
+        np.concatenate([getattr(row, name) for row in rows])
+        for name in ("logit", "sure", "size", "truth", "weight")
     )
     positive, negative = weight[truth == 1].sum(), weight[truth == 0].sum()
     target = np.where(truth == 1, (positive + 1) / (positive + 2), 1 / (negative + 2))
 
     def cost(parameters: Values) -> float:
-        score = parameters[0] * logit + parameters[1] + parameters[2] * sure
+        slope, intercept, peak, first, second = parameters
+        score = slope * logit + intercept + peak * sure + first * size + second * size**2
         return float((weight * (np.logaddexp(0, score) - target * score)).sum() / weight.sum())
 
-    bounds = [(0.05, 20), (-20, 20), (0, 20)]
-    slope, intercept, peak = minimize(cost, np.array([1.0, 0.0, 0.0]), bounds=bounds).x
-    return Calibration(slope=round(slope, 4), intercept=round(intercept, 4), peak=round(peak, 4))
+    first, second = sizes or (0.0, 0.0)
+    free = [(-20, 20), (-20, 0)] if sizes is None else [(first, first), (second, second)]
+    bounds = [(0.05, 20), (-20, 20), (0, 20), *free]
+    found = minimize(cost, np.array([1.0, 0.0, 0.0, first, second]), bounds=bounds).x
+    names = ("slope", "intercept", "peak", "size", "size_squared")
+    return Calibration(**{name: round(value, 4) for name, value in zip(names, found.tolist(), strict=True)})
 
 
 def search_decoding(

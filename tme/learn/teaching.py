@@ -225,7 +225,9 @@ def _calibrated(found: Sequence[Matched], before: Calibration) -> tuple[Calibrat
             f" {kinds[0]} lymphocytes and {kinds[1]} other nuclei that were found and labelled, and"
             f" {LEAST_OF_A_KIND} of each are needed."
         )
-    curve = fit_curve(called(found)).model_copy(update={"least": before.least})
+    # The size of a lymphocyte is the same on all sites, and a few fields would say little of it.
+    curve = fit_curve(called(found), (before.size, before.size_squared))
+    curve = curve.model_copy(update={"least": before.least})
     return curve, (
         f"The probability of lymphocyte was calibrated anew on {sum(kinds)} labelled nuclei of the held"
         f" fields and what was found beside complete labels (slope {curve.slope:.2f}, peak {curve.peak:.2f},"

@@ -108,6 +108,8 @@ def _without_estimate(at_risk: AtRisk, change: Numbers) -> str:
     """
     if not at_risk.event.any():
         return "no event after the biopsy"
+    if len(change) == 1:
+        return "a single patient"
     if np.ptp(change) == 0:
         return "all changes are the same"
     highest = lowest = True

@@ -40,7 +40,8 @@ def check_sheet(sheet: Path, config_file: Path | None, cores: int, say: Say) -> 
     for problem in (*stopping, *reading.cohort.notes):
         say(f"{problem.severity}: {problem}")
     bad = _check_slides(rows, config, cores, say)
-    say(f"{len(rows)} slides checked, {bad} cannot be used")
+    if rows:
+        say(f"{len(rows)} slides checked, {bad} cannot be used")
     if stopping:
         say(f"problems of the sheet or the settings: {len(stopping)}; nothing runs until they are mended")
         return 2

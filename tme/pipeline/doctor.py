@@ -42,7 +42,7 @@ def engine_lines() -> list[str]:
     lines = []
     for name, segmenter in SEGMENTERS.items():
         state = "ready" if not segmenter.missing() else segmenter.missing()
-        weights = "needs weights" if segmenter.needs_weights else "no weights"
+        weights = "needs weights" if segmenter.needs_weights else "nothing to fetch"
         lines.append(f"engine {name}: {segmenter.mpp} µm/px, {weights}, {segmenter.licence}; {state}")
     return lines
 

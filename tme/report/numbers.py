@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 MISSING = "–"
+LEAST_LOW = 0.001
 
 
 def value_of(cell: str | None) -> float | None:
@@ -28,10 +29,11 @@ def number_text(value: float | None, digits: int = 3) -> str:
 
 
 def interval_text(low: float | None, high: float | None) -> str:
-    """``low – high``, or empty where either end is missing."""
+    """``low – high``, or empty where an end is missing; of a low end under a thousandth no more is said."""
     if low is None or high is None:
         return ""
-    return f"{number_text(low)} – {number_text(high)}"
+    first = f"<{LEAST_LOW:g}" if 0 < low < LEAST_LOW else number_text(low)
+    return f"{first} – {number_text(high)}"
 
 
 def signed_text(value: float | None) -> str:

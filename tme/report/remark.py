@@ -143,9 +143,9 @@ def _results(run: Run) -> list[tuple[str, str, str]]:
             ),
             *gap,
         ]
-    shown = sum(
-        bool(row["estimate"]) for row in found.tests if not row["adjusted_for"] and row["subset"] == "all"
-    )
+    alone = [row for row in found.tests if not row["adjusted_for"] and row["subset"] == "all"]
+    shown = sum(bool(row["estimate"]) for row in alone)
+    bounded = sum(bool(row["estimate"] and row["ci_low"]) for row in alone)
     adjusted = [row for row in found.tests if row["adjusted_for"]]
     estimated = [row for row in adjusted if row["estimate"]]
     subsets = sorted({row["subset"] for row in found.tests} - {"all"})
@@ -161,7 +161,7 @@ def _results(run: Run) -> list[tuple[str, str, str]]:
         ("Relation to standard prognostic variables", "", "Not tested by tme."),
         (
             "Univariable effects",
-            f"{shown} estimates with intervals: see Change beside outcome.",
+            f"{shown} estimates, {bounded} of them with intervals: see Change beside outcome.",
             "" if shown else "No estimate.",
         ),
         ("Multivariable effects", with_models, "" if estimated else f"None: {why}."),

@@ -159,6 +159,8 @@ def test_cox_says_why_it_has_no_answer() -> None:
     seen = np.ones(6, bool)
     assert cox(AtRisk(entry, time, ~seen), x).reason == "no event after the biopsy"
     assert cox(AtRisk(entry, time, seen), np.ones(6)).reason == "all changes are the same"
+    single = AtRisk(entry[:1], time[:1], seen[:1])
+    assert cox(single, x[:1]).reason == "a single patient"
     assert "the lowest change at risk failed" in cox(AtRisk(entry, time, seen), x).reason
     assert "the highest change at risk failed" in cox(AtRisk(entry, time, seen), -x).reason
     alone = AtRisk(np.array([0.0, 30.0]), np.array([20.0, 40.0]), np.array([True, True]))

@@ -100,7 +100,9 @@ def test_a_family_that_is_not_the_declared_one_is_an_error(tmp_path: Path) -> No
 @pytest.mark.slow
 def test_the_planted_effect_is_found_and_nothing_else() -> None:
     """The first of the 200 trials; `python -m tests.outside_trial` runs them all."""
-    tally = run_trials(range(6))
+    lines: list[str] = []
+    tally = run_trials(range(6), say=lines.append)
+    assert lines == [tally.text()]
     assert all(count >= 5 for count in tally.held.values())
     assert tally.found >= 2
     assert tally.false_share <= 0.5

@@ -66,6 +66,12 @@ def test_a_wrong_row_hides_no_broken_slide(folder: Path) -> None:
         assert found in text
 
 
+def test_of_no_slide_no_count_is_said(folder: Path) -> None:
+    code, said = check(folder, "A,pre,HE,gone.tif,,")
+    assert code == 2
+    assert not any("slides checked" in line for line in said)
+
+
 def test_an_engine_that_does_not_exist_hides_no_broken_slide(folder: Path) -> None:
     code, said = check(folder, "A,on,HE,cut.tif,,", settings="cells: {engine: none}\n")
     assert code == 2

@@ -19,6 +19,7 @@ from tme.report.methods import methods_text
 from tme.report.remark import remark
 from tme.safety import file_sha256
 from tme.store import read_json, write_json
+from tme.tables import read_csv
 
 HEADER = "patient_id,response,pct_change_sld,pfs_days,pfs_event,os_days,os_event\n"
 
@@ -220,3 +221,13 @@ class TestWords:
         assert all(item.missing for item in after if item.state != "filled")
         assert after[2].state == "gap"
         assert "events of progression" in after[11].known
+
+    def test_remark_counts_estimates_and_intervals_apart(self, tmp_path: Path) -> None:
+        results, outcomes = write_cohort(tmp_path, 4)
+        assert call("associate", str(results), str(outcomes)) == 0
+        after = remark(read_run(results, Config()))
+        rows = [row for row in read_csv(results / "cohort_tests.csv") if not row["adjusted_for"]]
+        shown = [row for row in rows if row["subset"] == "all" and row["estimate"]]
+        bounded = [row for row in shown if row["ci_low"]]
+        assert 0 < len(bounded) < len(shown)
+        assert f"{len(shown)} estimates, {len(bounded)} of them with intervals" in after[14].known

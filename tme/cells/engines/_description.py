@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tme.cells.instances import Decoding, Instances, sureness
+from tme.cells.instances import Decoding, Instances, log_size, sureness
 from tme.errors import ConfigError, EngineError
 from tme.safety import verify_sha256
 
 Precision = Literal["fp32", "int8"]
+Values = NDArray[np.float64]
 Sha256 = Field(pattern=r"^[0-9a-f]{64}$")
 
 
@@ -66,6 +67,9 @@ class Calibration(_Part):
     peak : float
         Of the logit of the centre's probability: a nucleus the network is hardly sure of is less often a
         lymphocyte than its colour says.
+    size, size_squared : float
+        Of the logarithm of the area over 35 µm², and of its square: lymphocytes are of one size, fragments
+        are smaller, most tumour nuclei larger.
     least : float
         Probability from which on it is called one.
     """
@@ -73,19 +77,22 @@ class Calibration(_Part):
     slope: float = Field(gt=0, le=20)
     intercept: float = Field(ge=-20, le=20)
     peak: float = Field(default=0.0, ge=0, le=20)
+    size: float = Field(default=0.0, ge=-20, le=20)
+    size_squared: float = Field(default=0.0, ge=-20, le=0)
     least: float = Field(default=0.5, gt=0, lt=1)
 
-    def score(self, found: Instances) -> NDArray[np.float64]:
+    def score(self, found: Instances) -> Values:
         """(n,) How far above the least probability, on its logit: from 0 on it is called a lymphocyte."""
         return self.logit_of(found) - np.log(self.least / (1 - self.least))
 
-    def logit_of(self, found: Instances) -> NDArray[np.float64]:
+    def logit_of(self, found: Instances) -> Values:
         """(n,) logit of the probability."""
-        return self.logit(found.lymphocyte.astype(np.float64), sureness(found))
+        return self.logit(found.lymphocyte.astype(np.float64), sureness(found), log_size(found))
 
-    def logit(self, lymphocyte: NDArray[np.float64], sure: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The same from the two logits it is made of."""
-        return self.slope * lymphocyte + self.peak * sure + self.intercept
+    def logit(self, lymphocyte: Values, sure: Values, size: Values) -> Values:
+        """The same from what it is made of: two logits and the logarithm of the size."""
+        shape = self.size * size + self.size_squared * size**2
+        return self.slope * lymphocyte + self.peak * sure + shape + self.intercept
 
 
 class Description(_Part):

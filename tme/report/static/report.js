@@ -457,7 +457,7 @@
     const [slopeNote, waterfallNote] = box.querySelectorAll("figcaption small");
     slopeNote.textContent = [metric.unit, metric.slope && metric.slope.axis.log ? "logarithmic" : "linear"].filter(Boolean).join(", ");
     const known = metric.waterfall && metric.waterfall.bars.some((bar) => bar.low !== null);
-    waterfallNote.textContent = (metric.judged ? "fold" : "difference") + (known ? ", with 95 % interval" : "");
+    waterfallNote.textContent = (metric.judged ? "fold" : "difference") + (known ? ", with 95 % interval; intervals that leave the picture are cut at its edge" : "");
     box.querySelector(".nothing").hidden = Boolean(metric.slope);
     box.querySelector(".unfit").hidden = Boolean(!metric.slope || metric.waterfall);
     const table = box.querySelector("table");

@@ -14,7 +14,8 @@ import tme.cells.engines
 from tests.cell_scenes import MPP, all_tissue, nuclei_field, painted, profile_of
 from tme.cells.engines import SEGMENTERS, Engine, Segmenter, load_engine
 from tme.cells.stage import find_cells
-from tme.config import CellSettings
+from tme.config import CellSettings, Config
+from tme.pipeline.inputs import engine_version
 from tme.stains import STAINS
 from tme.testing.memory import ArraySlide
 
@@ -31,7 +32,7 @@ from tme.cells.types import Detections
 class Blobs:
     name, model_id, model_sha256 = "blobs", "blobs-1", ""
     mpp, core_px, halo_px, fixed_window, least = 0.5, 128, 32, True, 0.5
-    licence, needs_weights, package = "of its own", False, ""
+    licence, needs_weights = "of its own", False
 
     def missing(self):
         return ""
@@ -152,6 +153,12 @@ def test_an_engine_is_added_by_one_new_file() -> None:
     assert cells.provenance["model_id"] == "blobs-1"
     assert set(cells.table["is_til"].to_pylist()) == {True}
     assert set(cells.table["class_prob"].to_pylist()) == {0.75}
+
+
+@pytest.mark.usefixtures("one_more_file")
+def test_an_engine_that_names_no_package_has_no_version() -> None:
+    assert not hasattr(SEGMENTERS.get("blobs"), "package")
+    assert engine_version(Config.model_validate({"cells": {"engine": "blobs"}})) == ""
 
 
 @pytest.mark.usefixtures("one_more_file")

@@ -15,7 +15,8 @@ from tme.cells.instances import Instances
 from tme.learn.augment import plain_crop
 from tme.learn.calibrate import Called, called, expected_error, fit_curve, reliability
 from tme.learn.score import Answered, Matched
-from tme.learn.teaching import moved
+from tme.learn.teaching import _calibrated, moved
+from training.publish import tells_classes
 
 TRUE = Calibration(slope=1.4, intercept=-1.3, peak=1.7, size=-1.2, size_squared=-1.4)
 
@@ -59,6 +60,39 @@ def test_it_says_what_share_is_right() -> None:
 def test_a_sure_nucleus_is_never_less_likely_a_lymphocyte() -> None:
     rows = drawn(TRUE)
     assert fit_curve([replace(rows, sure=-rows.sure)]).peak == 0
+
+
+def test_a_field_of_which_hardly_any_nucleus_has_a_class_tells_none() -> None:
+    field = draw_scene(3).field()
+
+    def seen(share: float) -> Matched:
+        classes = np.where(np.arange(len(field.lymphocyte)) < share * len(field.lymphocyte), 1.0, np.nan)
+        crop = plain_crop(replace(field, lymphocyte=classes.astype(np.float32)))
+        nothing = np.zeros(0, np.float32)
+        found = Instances(np.zeros(crop.valid.shape, np.int32), nothing, nothing, nothing)
+        answered = Answered(field, crop, np.zeros((5, *crop.valid.shape), np.float32))
+        return Matched(answered, found, np.zeros((0, 2), np.int64), nothing)
+
+    assert [tells_classes(seen(share)) for share in (0.0, 0.1, 0.5)] == [True, False, True]
+
+
+def test_a_fine_tuned_network_keeps_what_the_size_of_a_lymphocyte_counts() -> None:
+    field = draw_scene(4).field()
+    crop = plain_crop(field)
+    count = len(crop.centres)
+    rng = np.random.default_rng(0)
+    found = Instances(
+        np.zeros(crop.valid.shape, np.int32),
+        rng.uniform(0.3, 0.9, count).astype(np.float32),
+        np.ones(count, np.float32),
+        (rng.normal(0, 1, count) + 2 * (crop.lymphocyte == 1) - 1).astype(np.float32),
+    )
+    answered = Answered(field, crop, np.zeros((5, *crop.valid.shape), np.float32))
+    pairs = np.column_stack([np.arange(count)] * 2)
+    many = [Matched(answered, found, pairs, np.zeros(0))] * 40
+    curve, _ = _calibrated(many, TRUE)
+    assert (curve.size, curve.size_squared, curve.least) == (TRUE.size, TRUE.size_squared, TRUE.least)
+    assert curve.slope != TRUE.slope
 
 
 def test_what_was_found_beside_complete_labels_is_no_lymphocyte() -> None:

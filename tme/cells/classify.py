@@ -17,6 +17,8 @@ from tme.stains.types import Stain, StainProfile
 
 LYMPHOCYTE, OTHER, POSITIVE, NEGATIVE = "lymphocyte", "other", "positive", "negative"
 MARGIN_OD = 0.05
+LEAST_CHANCE = 1e-6
+"""Of being positive, for all but black cells, so that `never_positive` holds in float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,12 +86,19 @@ def _dab(measures: Measures, stain: Stain, profile: StainProfile, black: NDArray
     marker = marker_od(measures.second_od, measures.ring_od, stain)
     if threshold is None:
         threshold = float("inf")
-    # Certain, which is what `tme.pipeline.recount` knows them by.
-    probability = np.where(black, 0.0, _logistic((marker - threshold) / MARGIN_OD))
+    probability = np.where(black, 0.0, np.maximum(_logistic((marker - threshold) / MARGIN_OD), LEAST_CHANCE))
     positive = (marker >= threshold) & ~black
     name = np.where(positive, POSITIVE, NEGATIVE).astype(object)
     shown = np.where(positive, probability, 1 - probability)
     return Calls(name, shown, positive if stain.til_marker else None, positive)
+
+
+def never_positive(positive: NDArray[np.bool_], probability: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """(n,) Cells of a DAB section that no threshold makes positive, by their columns in the table.
+
+    Black pigment is negative with ``class_prob`` 1, which no other negative cell has.
+    """
+    return ~positive & (probability >= 1)
 
 
 def marker_od(nucleus_od: Values, ring_od: Values, stain: Stain) -> Values:

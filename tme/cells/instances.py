@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tme.cells.nearest import nearest_within
+from tme.cells.nuclei import TYPICAL_UM2
+from tme.units import um2_to_px
 
 OFFSET_PX = 8.0
 """Arrows are answered in units of this many pixels."""
-TYPICAL_PX = 140.0
-"""Area sizes are told by: 35 µm² at 0.5 µm/px."""
 Plane = NDArray[np.float32]
 
 
@@ -77,10 +77,17 @@ def sureness(found: Instances) -> NDArray[np.float64]:
     return np.log(peak / (1 - peak))
 
 
-def log_size(found: Instances) -> NDArray[np.float64]:
-    """(n,) logarithm of the areas over `TYPICAL_PX`."""
+def log_size(found: Instances, mpp: float) -> NDArray[np.float64]:
+    """(n,) logarithm of the areas over `tme.cells.nuclei.TYPICAL_UM2`.
+
+    Parameters
+    ----------
+    found : Instances
+    mpp : float
+        µm/px of the window.
+    """
     area = np.bincount(found.labels.ravel(), minlength=len(found.peak) + 1)[1:]
-    return np.log(np.maximum(area, 1) / TYPICAL_PX)
+    return np.log(np.maximum(area, 1) / um2_to_px(TYPICAL_UM2, mpp))
 
 
 def decode(answer: NDArray[np.float32], rule: Decoding) -> Instances:

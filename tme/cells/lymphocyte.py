@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tme.cells.measure import Measures, Values
+from tme.cells.nuclei import TYPICAL_UM2
 from tme.stains.nuclear import LOWEST_NUCLEUS, TYPICAL
 from tme.stains.types import StainProfile
 
-TYPICAL_UM2 = 30.0
 LEAST_OD = 0.05
 FARTHEST = 3.0
 

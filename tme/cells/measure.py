@@ -77,12 +77,12 @@ def measure(
     stains = density.reshape(-1, 2)
     first, second = stains[inside].T
     count = int(owner.max()) + 1 if len(owner) else 1
-    mean_first = _mean(owner, first, count)
-    square = _mean(owner, first**2, count)
+    mean_first = mean_of(owner, first, count)
+    square = mean_of(owner, first**2, count)
     ring_pixel, ring_owner = ring(labels, um_to_px(RING_UM, mpp))
     ring_first, ring_second = stains[ring_pixel].T
     chosen = outlines.labels
-    mean_second = _mean(owner, second, count)
+    mean_second = mean_of(owner, second, count)
     return Measures(
         x=shapely.get_x(centre),
         y=shapely.get_y(centre),
@@ -92,14 +92,15 @@ def measure(
         hematoxylin_od=mean_first[chosen],
         second_od=mean_second[chosen],
         hematoxylin_sd=np.sqrt(np.maximum(square - mean_first**2, 0))[chosen],
-        ring_od=_mean(ring_owner, ring_second, count, mean_second)[chosen],
-        ring_hematoxylin_od=_mean(ring_owner, ring_first, count, mean_first)[chosen],
+        ring_od=mean_of(ring_owner, ring_second, count, mean_second)[chosen],
+        ring_hematoxylin_od=mean_of(ring_owner, ring_first, count, mean_first)[chosen],
     )
 
 
-def _mean(
+def mean_of(
     owner: NDArray[np.int32], values: NDArray[np.float32], count: int, empty: Values | None = None
 ) -> Values:
+    """(count,) mean of the values of each owner; 0, or ``empty``, of an owner without any."""
     number = np.bincount(owner, minlength=count)
     total = np.bincount(owner, values.astype(np.float64), count)
     mean = total / np.maximum(number, 1)

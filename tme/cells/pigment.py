@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from tme.cells.measure import mean_of
 from tme.slide.types import RGB
 from tme.stains.black import black_is_told, is_black
 from tme.stains.deconvolve import channel_od
@@ -40,6 +41,4 @@ def black_cells(
     owner = labels.ravel()[inside]
     density = channel_od(pixels, profile.background).reshape(-1, 3)[inside]
     count = int(labels.max()) + 1
-    total = np.stack([np.bincount(owner, channel, count) for channel in density.T], axis=1)
-    area = np.maximum(np.bincount(owner, minlength=count), 1)
-    return is_black((total / area[:, None])[chosen])
+    return is_black(np.stack([mean_of(owner, channel, count) for channel in density.T], axis=1)[chosen])

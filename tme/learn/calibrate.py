@@ -12,6 +12,7 @@ from scipy.optimize import minimize
 
 from tme.cells.engines._description import Calibration
 from tme.cells.instances import Decoding, log_size, sureness
+from tme.learn.network import WORK_MPP
 from tme.learn.score import Answered, Matched, detection, match
 
 CENTRE = (0.15, 0.2, 0.25, 0.3, 0.35)
@@ -54,7 +55,7 @@ def called(matched: Iterable[Matched]) -> list[Called]:
         truth[found], weight[found] = crop.lymphocyte[label], crop.certainty[label]
         known = np.isfinite(truth)
         logit = m.instances.lymphocyte.astype(np.float64)
-        row = (logit, sureness(m.instances), log_size(m.instances), truth, weight)
+        row = (logit, sureness(m.instances), log_size(m.instances, WORK_MPP), truth, weight)
         rows.setdefault(m.answered.field.dataset, []).append(tuple(values[known] for values in row))
     return [
         Called(name, *map(np.concatenate, zip(*parts, strict=True))) for name, parts in sorted(rows.items())

@@ -133,7 +133,7 @@ def _fit(row: SlideRow, profile: StainProfile) -> None:
             "the slide is no control to read a threshold from",
             where=row.path.name,
             why=why,
-            fix="use a section of the stain named, with unstained nuclei too",
+            fix="use a section of the stain named, with unstained nuclei and without pigment",
         )
 
 

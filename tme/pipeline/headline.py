@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tme.metrics import Measurements
+from tme.report.numbers import low_text, number_text
 
 LINES = (
     ("til_density_per_mm2", "TIL density", "/mm²"),
@@ -33,13 +34,8 @@ def headline(measurements: Measurements) -> list[tuple[str, str]]:
 
 
 def with_interval(value: float, low: float | None, high: float | None, unit: str) -> str:
-    """A value with its unit and 95 % interval, to three significant digits."""
-    text = f"{_digits(value)} {unit}"
+    """A value with its unit and 95 % interval, as the report writes them."""
+    text = f"{number_text(value)} {unit}"
     if low is None or high is None:
         return text
-    return f"{text} (95 % interval {_digits(low)} to {_digits(high)})"
-
-
-def _digits(value: float) -> str:
-    """Three significant digits, never with a power of ten."""
-    return f"{float(f'{value:.3g}'):.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{text} (95 % interval {low_text(low, high)} to {number_text(high)})"

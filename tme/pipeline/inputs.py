@@ -66,7 +66,8 @@ def engine_version(config: Config) -> str:
     `check_engine` tells of a package or an engine that is missing.
     """
     name = config.cells.engine
-    package = SEGMENTERS.get(name).package if name in SEGMENTERS.names() else ""
+    # A plug-in may have been written before engines named one.
+    package = getattr(SEGMENTERS.get(name), "package", "") if name in SEGMENTERS.names() else ""
     try:
         return version(package) if package else ""
     except PackageNotFoundError:

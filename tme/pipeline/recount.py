@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 
-from tme.cells.classify import marker_od
+from tme.cells.classify import marker_od, never_positive
 from tme.change import Recount
 from tme.metrics.measure import EVALUABLE
 from tme.stains import Stain
@@ -20,7 +20,7 @@ def positive_cells(table: Path, stain: Stain, compartment: str, threshold_od: fl
     """Cells of a compartment whose marker is at or above a density.
 
     They are the cells found with the slide's own threshold; one it did not find is not among them, nor is
-    one that is negative for certain, as black pigment is at any threshold.
+    one that is black pigment, negative at any threshold.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def positive_cells(table: Path, stain: Stain, compartment: str, threshold_od: fl
     nucleus, ring = (np.asarray(cells[name].to_numpy(), np.float64) for name in ("dab_od", "dab_ring_od"))
     weight = pc.fill_null(cells["cluster_count"], 1).to_numpy()
     called = pc.fill_null(cells["positive"], False).to_numpy()
-    never = ~called & (pc.fill_null(cells["class_prob"], 0).to_numpy() >= 1)
+    never = never_positive(called, pc.fill_null(cells["class_prob"], 0).to_numpy())
     positive = (marker_od(nucleus, ring, stain) >= threshold_od) & ~never
     area_um2 = np.asarray(pc.fill_null(cells["area_um2"], 0).to_numpy(), np.float64)
     return Recount(int(weight[positive].sum()), float(area_um2[positive].sum()))

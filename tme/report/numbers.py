@@ -29,11 +29,15 @@ def number_text(value: float | None, digits: int = 3) -> str:
 
 
 def interval_text(low: float | None, high: float | None) -> str:
-    """``low – high``, or empty where an end is missing; of a low end under a thousandth no more is said."""
+    """``low – high`` by `low_text`, or empty where an end is missing."""
     if low is None or high is None:
         return ""
-    first = f"<{LEAST_LOW:g}" if 0 < low < LEAST_LOW else number_text(low)
-    return f"{first} – {number_text(high)}"
+    return f"{low_text(low, high)} – {number_text(high)}"
+
+
+def low_text(low: float, high: float) -> str:
+    """The low end of an interval; under a thousandth, where the high end is not, no more is said of it."""
+    return f"<{LEAST_LOW:g}" if 0 < low < LEAST_LOW <= high else number_text(low)
 
 
 def signed_text(value: float | None) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 
 from tme.config import StainSettings
 from tme.slide.types import RGB, Slide
-from tme.stains.black import black_section
+from tme.stains.black import black_caution, black_section
 from tme.stains.calibration import Frozen, drift_note
 from tme.stains.deconvolve import FloatImage, channel_od, stain_od, stain_vectors, unmixing
 from tme.stains.direction import haematoxylin_direction, hue_caution, stained
@@ -77,7 +77,10 @@ def estimate_profile(
         return profile
     own = dab_threshold([window @ dab for window in found_points], densities @ dab, settings.seed)
     if own.value is not None:
-        black = black_section(stain, profile, points[points @ dab >= own.value])
+        positive = points[points @ dab >= own.value]
+        doubt = black_caution(stain, profile, positive)
+        profile = replace(profile, cautions=(*profile.cautions, *filter(None, [doubt])))
+        black = black_section(stain, profile, positive)
         own = DabThreshold(None, "", black, own.histogram) if black else own
     return _with_threshold(profile, own, settings, frozen)
 

@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.cell_scenes import ellipse_mask
-from tme.cells.instances import OFFSET_PX, Decoding, decode, peaks, without_pinches
+from tme.cells.instances import (
+    OFFSET_PX,
+    Decoding,
+    Instances,
+    decode,
+    log_size,
+    peaks,
+    without_pinches,
+)
+from tme.cells.nuclei import TYPICAL_UM2
 from tme.cells.outline import trace
 
 SIDE = 96
@@ -136,3 +145,16 @@ def test_a_corner_touch_is_filled_and_its_outline_valid() -> None:
     outline = trace(mended).polygons[0]
     assert outline.is_valid
     assert outline.area == mended.sum()
+
+
+@pytest.mark.parametrize("mpp", [0.25, 0.5])
+def test_the_same_size_counts_the_same_at_any_resolution(mpp: float) -> None:
+    labels = np.zeros((60, 60), np.int32)
+    side = round(TYPICAL_UM2**0.5 / mpp)
+    labels[5 : 5 + side, 5 : 5 + side] = 1
+    labels[40:50, 40:41] = 2
+    nothing = np.zeros(2, np.float32)
+    found = log_size(Instances(labels, nothing, nothing, nothing), mpp)
+    assert found == pytest.approx([2 * np.log(side * mpp / TYPICAL_UM2**0.5), np.log(10 * mpp**2 / 30)])
+    assert abs(found[0]) < 0.1
+    assert log_size(Instances(np.zeros((4, 4), np.int32), *[nothing[:0]] * 3), mpp).shape == (0,)

@@ -10,10 +10,10 @@ from tme.pipeline.headline import with_interval
 @pytest.mark.parametrize(
     ("value", "low", "high", "text"),
     [
-        (10660.2, 9870.0, 11500.0, "10700 /mm² (95 % interval 9870 to 11500)"),
-        (99.96, 0.0, 100.0, "100 /mm² (95 % interval 0 to 100)"),
+        (10660.2, 9870.0, 11500.0, "10,660 /mm² (95 % interval 9,870 to 11,500)"),
+        (99.96, 4.5e-7, 300.0, "100 /mm² (95 % interval <0.001 to 300)"),
         (0.1234, None, None, "0.123 /mm²"),
-        (1234567.0, None, None, "1230000 /mm²"),
+        (0.0, 0.0, 12.0, "0 /mm² (95 % interval 0 to 12)"),
     ],
 )
 def test_three_digits_and_no_power_of_ten(

@@ -358,5 +358,6 @@ class TestNumbers:
         assert value_of("1.5") == 1.5
         assert interval_text(1.0, None) == ""
         assert interval_text(1.66e-8, 431.0) == "<0.001 – 431"
+        assert interval_text(0.0005, 0.0008) == "0.000500 – 0.000800"
         assert (fold_text(1.0), fold_text(-1.0), fold_text(None)) == ("× 2", "÷ 2", "–")
         assert signed_text(-0.5) == "\u22120.50"

@@ -116,6 +116,24 @@ def test_controls_give_no_threshold_to_a_section_brown_all_over_and_one_to_a_sec
     assert (found.dab_threshold_od, found.slide_threshold_od, found.threshold_note) == (0.15, None, "")
 
 
+def test_a_section_of_pigment_has_no_threshold_but_the_one_of_the_config() -> None:
+    density, centres = nuclei_field((400, 500), 2)
+    pixels = painted(density, profile_of("CD8"))
+    for x, y in centres[::3].astype(int):
+        pixels[y - 5 : y + 5, x - 5 : x + 5] = 40
+    slide = ArraySlide(pixels, 0.5)
+
+    def found(settings: StainSettings = SETTINGS, frozen: Frozen | None = None) -> StainProfile:
+        return estimate_profile(slide, all_tissue(slide), STAINS.get("CD8"), settings, frozen=frozen)
+
+    for made in (found(), found(frozen=Frozen(0.15, 0.13, 0.17, "calibration"))):
+        assert (made.dab_threshold_od, made.threshold_source, made.slide_threshold_od) == (None, "", None)
+        assert "black, not brown" in made.no_cut
+    named = found(replace_settings(dab_threshold_od=0.2))
+    assert (named.dab_threshold_od, named.no_cut) == (0.2, "")
+    assert estimate_profile(slide, all_tissue(slide), STAINS.get("KI67"), SETTINGS).dab_threshold_od
+
+
 def replace_settings(**changes: object) -> StainSettings:
     return SETTINGS.model_copy(update=changes)
 

@@ -56,7 +56,8 @@ class Segmenter(Protocol):
         Of code and weights, for the user to judge.
     needs_weights : bool
     package : str
-        Distribution of which another version may find other cells; empty where tme brings all of it.
+        Distribution it is written for, of which another version may find other cells; empty where the code is
+        tme's own or the plug-in names none. What it computes with (PyTorch, OpenVINO …) does not count.
     """
 
     name: str

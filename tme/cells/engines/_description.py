@@ -20,6 +20,8 @@ from tme.safety import verify_sha256
 
 Precision = Literal["fp32", "int8"]
 Values = NDArray[np.float64]
+TRAINED_MPP = 0.5
+"""µm/px of training and of the fields thresholds are chosen on."""
 Sha256 = Field(pattern=r"^[0-9a-f]{64}$")
 
 
@@ -68,7 +70,7 @@ class Calibration(_Part):
         Of the logit of the centre's probability: a nucleus the network is hardly sure of is less often a
         lymphocyte than its colour says.
     size, size_squared : float
-        Of the logarithm of the area over 35 µm², and of its square: lymphocytes are of one size, fragments
+        Of the logarithm of the area over 30 µm², and of its square: lymphocytes are of one size, fragments
         are smaller, most tumour nuclei larger.
     least : float
         Probability from which on it is called one.
@@ -81,13 +83,13 @@ class Calibration(_Part):
     size_squared: float = Field(default=0.0, ge=-20, le=0)
     least: float = Field(default=0.5, gt=0, lt=1)
 
-    def score(self, found: Instances) -> Values:
+    def score(self, found: Instances, mpp: float = TRAINED_MPP) -> Values:
         """(n,) How far above the least probability, on its logit: from 0 on it is called a lymphocyte."""
-        return self.logit_of(found) - np.log(self.least / (1 - self.least))
+        return self.logit_of(found, mpp) - np.log(self.least / (1 - self.least))
 
-    def logit_of(self, found: Instances) -> Values:
-        """(n,) logit of the probability."""
-        return self.logit(found.lymphocyte.astype(np.float64), sureness(found), log_size(found))
+    def logit_of(self, found: Instances, mpp: float = TRAINED_MPP) -> Values:
+        """(n,) logit of the probability, of what was found at ``mpp`` µm/px."""
+        return self.logit(found.lymphocyte.astype(np.float64), sureness(found), log_size(found, mpp))
 
     def logit(self, lymphocyte: Values, sure: Values, size: Values) -> Values:
         """The same from what it is made of: two logits and the logarithm of the size."""

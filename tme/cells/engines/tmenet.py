@@ -79,7 +79,9 @@ class NucleusEngine:
         keep = right_size(area, self.settings, mpp, rule.least_um2)
         if not dab:
             return Detections(
-                renumbered(found.labels, keep), self._probability(found)[keep[1:]], self.calibration.least
+                renumbered(found.labels, keep),
+                self._probability(found, mpp)[keep[1:]],
+                self.calibration.least,
             )
         nuclei = renumbered(found.labels, keep)
         brown = brown_cells(stain_od(rgb, profile), profile, self.settings, mpp)
@@ -87,9 +89,10 @@ class NucleusEngine:
             return Detections(with_others(nuclei, brown, mpp))
         return Detections(with_others(parted_by(nuclei, brown, mpp), nuclei, mpp))
 
-    def _probability(self, found: Instances) -> NDArray[np.float32]:
+    def _probability(self, found: Instances, mpp: float) -> NDArray[np.float32]:
         """Calibrated probability of lymphocyte per instance."""
-        return (1 / (1 + np.exp(-np.clip(self.calibration.logit_of(found), -30, 30)))).astype(np.float32)
+        logit = self.calibration.logit_of(found, mpp)
+        return (1 / (1 + np.exp(-np.clip(logit, -30, 30)))).astype(np.float32)
 
 
 def answer(network: Network, rgb: RGB) -> NDArray[np.float32]:

@@ -11,8 +11,9 @@ from tme.metrics.types import BlockSums, ColumnSpec, Estimate
 
 PIGMENT = (
     "On sections with DAB, grains of brown pigment as large as a cell (haemosiderin, pale melanin) count as "
-    "positive: their colour is that of DAB. Black ones (carbon, formalin pigment, dark melanin) do not on "
-    "CD3 and CD8; on KI67 they do. Look at the overlay."
+    "positive: their colour is that of DAB. Black ones (carbon, formalin pigment, dark melanin) count on CD3 "
+    "and CD8 as negative, and where the counterstain is very blue, as on KI67, as positive: see the cautions "
+    "and the overlay."
 )
 
 COLUMNS = (
@@ -40,7 +41,8 @@ COLUMNS = (
         "n_positive",
         "",
         "count",
-        "cells whose marker is at or above the DAB threshold and whose centroid lies inside the compartment",
+        "cells whose marker is at or above the DAB threshold, but for black pigment, and whose centroid lies "
+        "inside the compartment",
         "rows of cells.parquet with positive; a cluster counts as its cluster_count",
         caveats=("Positive depends on dab_threshold_od: compare slides with one threshold.", PIGMENT),
         needs="positive",

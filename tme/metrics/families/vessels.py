@@ -14,6 +14,7 @@ CONFOUNDERS = (
     "A vessel cut twice by the section is two objects, unless they lie end to end (vessels.line_um).",
     "Vessels whose walls touch are parted where each has a lumen and a wall of its own and a notch lies "
     "between them; solid ones that touch, and nets, count as one.",
+    "A black grain of pigment as large as a capillary can pass for a vessel.",
 )
 
 COLUMNS = (

@@ -2,8 +2,8 @@
 
     python -m training.publish DATA WORK OUT [--model tmenet-2]
 
-WORK holds what `training.make` left, or is the folder of a student of `training.distil`. All but `LEAST` of the
-thresholds and the curve are chosen on the held fields; both precisions are judged on the same, run by the
+WORK holds what `training.make` left, or is the folder of a student of `training.distil`. Thresholds (all but
+`LEAST`) and the curve are chosen on the held fields; both precisions are judged on the same, run by the
 runtime tme uses. Where WORK/held.pt is there, that is done with those weights, which never saw the held
 fields (WORK/judged), and what ships is WORK/weights.pt, which went on with them.
 """

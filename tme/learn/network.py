@@ -16,7 +16,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-WORK_MPP = 0.5
+from tme.cells.engines._description import TRAINED_MPP
+
+WORK_MPP = TRAINED_MPP
 STRIDE = 16
 CHANNELS = ("nucleus", "centre", "to_centre_x", "to_centre_y", "lymphocyte")
 WIDTHS = (32, 40, 80, 128)

@@ -95,16 +95,16 @@ def main() -> None:
     other = open_network(folder / "stardist.onnx", "cpu")[0]
     fp32, int8 = (load_engine(CellSettings(engine="tmenet", precision=name)) for name in ("fp32", "int8"))
     planes = answer(int8.network, rgb)
-    labels = decode(planes, int8.rule).labels
-    outlines = trace(labels)
+    found = decode(planes, int8.rule)
+    outlines = trace(found.labels, found.level)
     profile = StainProfile("HE", (245.0, 245.0, 245.0), stain_vectors(*STAINS.get("HE").vectors))
     parts: dict[str, Callable[[], Any]] = {
         "StarDist-shaped, fp32": lambda: other(rgb),
         "tmenet, fp32": lambda: answer(fp32.network, rgb),
         "tmenet, int8": lambda: answer(int8.network, rgb),
         "decoding": lambda: decode(planes, int8.rule),
-        "outlines": lambda: trace(labels),
-        "densities and measures": lambda: measure(labels, stain_od(rgb, profile), outlines, MPP),
+        "outlines": lambda: trace(found.labels, found.level),
+        "densities and measures": lambda: measure(found.labels, stain_od(rgb, profile), outlines, MPP),
     }
     taken: dict[str, list[float]] = {name: [] for name in parts}
     for _ in range(chosen.rounds):

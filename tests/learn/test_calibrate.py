@@ -69,7 +69,8 @@ def test_a_field_of_which_hardly_any_nucleus_has_a_class_tells_none() -> None:
         classes = np.where(np.arange(len(field.lymphocyte)) < share * len(field.lymphocyte), 1.0, np.nan)
         crop = plain_crop(replace(field, lymphocyte=classes.astype(np.float32)))
         nothing = np.zeros(0, np.float32)
-        found = Instances(np.zeros(crop.valid.shape, np.int32), nothing, nothing, nothing)
+        shape = crop.valid.shape
+        found = Instances(np.zeros(shape, np.int32), np.zeros(shape, np.float32), nothing, nothing)
         answered = Answered(field, crop, np.zeros((5, *crop.valid.shape), np.float32))
         return Matched(answered, found, np.zeros((0, 2), np.int64), nothing)
 
@@ -83,8 +84,8 @@ def test_a_fine_tuned_network_keeps_what_the_size_of_a_lymphocyte_counts() -> No
     rng = np.random.default_rng(0)
     found = Instances(
         np.zeros(crop.valid.shape, np.int32),
+        np.zeros(crop.valid.shape, np.float32),
         rng.uniform(0.3, 0.9, count).astype(np.float32),
-        np.ones(count, np.float32),
         (rng.normal(0, 1, count) + 2 * (crop.lymphocyte == 1) - 1).astype(np.float32),
     )
     answered = Answered(field, crop, np.zeros((5, *crop.valid.shape), np.float32))
@@ -100,8 +101,8 @@ def test_what_was_found_beside_complete_labels_is_no_lymphocyte() -> None:
     crop = plain_crop(field)
     found = Instances(
         np.zeros(crop.valid.shape, np.int32),
+        np.zeros(crop.valid.shape, np.float32),
         np.array([0.9, 0.3], np.float32),
-        np.ones(2, np.float32),
         np.array([2.0, 1.0], np.float32),
     )
     lymphocyte = int(np.flatnonzero(field.lymphocyte == 1)[0])
@@ -123,7 +124,7 @@ def test_a_network_grown_surer_calls_the_same_lymphocytes() -> None:
         odds = peak / (1 - peak) * np.exp(higher)
         height = (odds / (1 + odds)).astype(np.float32)
         nothing = np.zeros(crop.valid.shape, np.int32)
-        found = Instances(nothing, height, np.ones(count, np.float32), logit)
+        found = Instances(nothing, nothing.astype(np.float32), height, logit)
         answered = Answered(field, crop, np.zeros((5, *crop.valid.shape), np.float32))
         return Matched(answered, found, np.column_stack([np.arange(count)] * 2), np.zeros(0))
 
@@ -140,8 +141,8 @@ def test_weights_made_before_peaks_counted_read_as_they_did() -> None:
     curve = Calibration.model_validate_json('{"slope": 2, "intercept": -1}')
     found = Instances(
         np.zeros((2, 2), np.int32),
+        np.zeros((2, 2), np.float32),
         np.array([0.2], np.float32),
-        np.ones(1, np.float32),
         np.ones(1, np.float32),
     )
     np.testing.assert_allclose(curve.score(found), 1.0)

@@ -1,7 +1,7 @@
 """What the nucleus network answers -> instances: pixels whose arrows end at the same centre.
 
-In: five planes of logits and arrows of one window. Out: labels and, per label, how sure the network is
-of it and of its class. No loop over nuclei: centres are the peaks of a smoothed map, every nucleus pixel
+In: five planes of logits and arrows of one window. Out: labels, how far above the border's level each pixel
+is and, per label, how sure the network is of it and of its class. No loop over nuclei: centres are the peaks of a smoothed map, every nucleus pixel
 looks up the centre nearest to where its arrow ends (after Panoptic-DeepLab, Cheng et al., CVPR 2020).
 """
 
@@ -31,8 +31,7 @@ class Decoding:
     nucleus, centre : float
         Least probability of a nucleus pixel and of a centre's peak.
     smooth_px : float
-        Spread of the blur laid on the logits of centre and nucleus: it joins double peaks and takes the
-        grain of unfolded pixels out of outlines.
+        Spread of the blur laid on the logits of the centre: it joins double peaks.
     apart_px : int
         Two peaks are at least this many pixels apart.
     reach_px : float
@@ -57,17 +56,17 @@ class Instances:
     ----------
     labels : (H, W) int32
         0 background, 1..n.
+    level : (H, W) float32
+        Logit of nucleus over the least that is one: above 0 in a nucleus, 0 on its border.
     peak : (n,) float32
         Probability of each centre.
-    nucleus : (n,) float32
-        Mean probability that an instance's pixels are a nucleus.
     lymphocyte : (n,) float32
         Mean logit of lymphocyte, not calibrated.
     """
 
     labels: NDArray[np.int32]
+    level: NDArray[np.float32]
     peak: NDArray[np.float32]
-    nucleus: NDArray[np.float32]
     lymphocyte: NDArray[np.float32]
 
 
@@ -94,25 +93,20 @@ def decode(answer: NDArray[np.float32], rule: Decoding) -> Instances:
     """Instances from (5, H, W) float32: nucleus, centre, arrow x, arrow y, lymphocyte."""
     height, width = answer.shape[1:]
     rows, columns, peak = peaks(answer[1], rule)
-    nucleus_logit = _smoothed(answer[0], rule)
-    inside = np.flatnonzero(nucleus_logit.ravel() > _logit(rule.nucleus))
-    if not len(rows) or not len(inside):
-        nothing = np.zeros(0, np.float32)
-        return Instances(np.zeros((height, width), np.int32), nothing, nothing, nothing)
+    level = answer[0] - np.float32(_logit(rule.nucleus))
+    inside = np.flatnonzero(level.ravel() > 0)
     owner = _owners(answer[2:4].reshape(2, -1)[:, inside], inside, rows, columns, (height, width), rule)
     inside, owner = inside[owner > 0], owner[owner > 0]
     count = np.bincount(owner, minlength=len(rows) + 1)
-    number = np.cumsum(count > 0) - (count[0] > 0)
-    flat = np.zeros(height * width, np.int32)
-    flat[inside] = number[owner]
-    labels = without_pinches(flat.reshape(height, width))
-    present = np.flatnonzero(count[1:])
-    probability = 1 / (1 + np.exp(-nucleus_logit.ravel()[inside]))
-    sums = [np.bincount(owner, values, len(rows) + 1) for values in (probability, answer[4].ravel()[inside])]
-    nucleus, lymphocyte = (
-        (total[1:] / np.maximum(count[1:], 1))[present].astype(np.float32) for total in sums
+    present = np.flatnonzero(count)
+    number = np.zeros(len(count), np.int32)
+    number[present] = np.arange(1, len(present) + 1)
+    labels = np.zeros(height * width, np.int32)
+    labels[inside] = number[owner]
+    lymphocyte = np.bincount(owner, answer[4].ravel()[inside], len(count))[present] / count[present]
+    return Instances(
+        labels.reshape(height, width), level, peak[present - 1], lymphocyte.astype(np.float32)
     )
-    return Instances(labels, peak[present], nucleus, lymphocyte)
 
 
 def peaks(logit: Plane, rule: Decoding) -> tuple[NDArray[np.int64], NDArray[np.int64], Plane]:
@@ -157,37 +151,6 @@ def _any_adjacent(rows: NDArray[np.int64], columns: NDArray[np.int64], width: in
     # A column more than there are: the last of a row does not touch the first of the next.
     place = rows * (width + 1) + columns
     return any(bool(np.isin(place + step, place).any()) for step in (1, width, width + 1, width + 2))
-
-
-def without_pinches(labels: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Labels in which no instance touches itself by a corner alone: the background beside it is filled.
-
-    An outline that meets itself in a point is no valid polygon, and mending polygons costs more than
-    finding them.
-    """
-    padded = np.pad(labels, 1)
-    flat, width = padded.ravel(), padded.shape[1]
-    for _ in range(2):
-        here = np.flatnonzero(flat != 0)
-        here = here[flat[here + 1] != flat[here]]
-        own = flat[here]
-        falling = here[(flat[here + width + 1] == own) & (flat[here + width] != own)]
-        rising = here[(flat[here - width + 1] == own) & (flat[here - width] != own)]
-        if not len(falling) + len(rising):
-            break
-        _fill(flat, falling + 1, falling + width, flat[falling])
-        _fill(flat, rising - width, rising + 1, flat[rising])
-    return np.ascontiguousarray(padded[1:-1, 1:-1])
-
-
-def _fill(
-    flat: NDArray[np.int32], first: NDArray[np.int64], second: NDArray[np.int64], values: NDArray[np.int32]
-) -> None:
-    """Give the first place the label if it is background, else the second if that is."""
-    free = flat[first] == 0
-    flat[first[free]] = values[free]
-    free = ~free & (flat[second] == 0)
-    flat[second[free]] = values[free]
 
 
 def _owners(

@@ -1,8 +1,11 @@
-"""Label map -> true outlines: polygons along the pixels' edges, so that area and mask agree.
+"""Label map -> true outlines: polygons between the pixels of a label and those around it.
 
-In: an (H, W) int32 label map. Out: one polygon per label in pixel coordinates, where pixel (i, j)
-covers [i, i+1) x [j, j+1). All labels are traced at once: every pixel edge that parts two labels
-knows its successor from its 2 x 2 surroundings, and the rings are put in order by pointer jumping.
+In: an (H, W) int32 label map, and how far above the border's level each pixel is, where that is known. Out:
+one polygon per label in pixel coordinates, where pixel (i, j) covers [i, i+1) x [j, j+1). An outline crosses
+the way from a pixel's centre to its neighbour's where the level falls to 0, halfway where nothing is known of
+it (marching squares, Lorensen and Cline 1987 in two dimensions): it holds the centres of the label's pixels
+and no others. All labels are traced at once: every pixel edge that parts two labels knows its successor from
+its 2 x 2 surroundings, and the rings are put in order by pointer jumping.
 """
 
 from __future__ import annotations
@@ -15,8 +18,9 @@ from numpy.typing import NDArray
 
 # Edges run clockwise on screen (y down): top, right, bottom, left of their pixel.
 STEP = np.array([(1, 0), (0, 1), (-1, 0), (0, -1)], np.int64)
-START = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], np.int64)
 OUTER = np.array([(0, -1), (1, 0), (0, 1), (-1, 0)], np.int64)
+STEPS = 8
+"""Places between two pixel centres at which an outline may cross: fine enough, and they pack well."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,22 +39,31 @@ class Outlines:
     polygons: NDArray[np.object_]
 
 
-def trace(labels: NDArray[np.int32]) -> Outlines:
-    """Outlines of every label > 0 of an (H, W) int32 map; holes are filled, crumbs left out."""
+def trace(labels: NDArray[np.int32], level: NDArray[np.float32] | None = None) -> Outlines:
+    """Outlines of every label > 0; holes are filled, crumbs left out.
+
+    Parameters
+    ----------
+    labels : (H, W) int32
+    level : (H, W) float32, optional
+        Above 0 inside nuclei, not so outside, NaN where nothing is known; only asked between a label and
+        background.
+    """
     padded = np.pad(labels, 1)
     pixel, side = _edges(padded)
     if not len(pixel):
         return Outlines(np.zeros(0, np.int64), np.zeros(0, object))
+    along = _crossings(padded, level, pixel, side)
     following = _successors(padded, pixel, side)
     ring, rank = _ordered(following)
-    corner = side != side[_inverse(following)]
-    pixel, side, ring, rank = pixel[corner], side[corner], ring[corner], rank[corner]
+    bend = _bends(side, along, following)
+    pixel, side, along, ring, rank = pixel[bend], side[bend], along[bend], ring[bend], rank[bend]
     order = np.lexsort((rank, ring))
-    pixel, side, ring = pixel[order], side[order], ring[order]
-    width = padded.shape[1]
+    pixel, side, along, ring = pixel[order], side[order], along[order], ring[order]
     # The padding of one pixel is taken off again.
-    x = pixel % width - 1 + START[side, 0]
-    y = pixel // width - 1 + START[side, 1]
+    row, column = np.divmod(pixel, padded.shape[1])
+    x = column - 0.5 + OUTER[side, 0] * along / STEPS
+    y = row - 0.5 + OUTER[side, 1] * along / STEPS
     return _polygons(padded.ravel()[pixel], x, y, ring)
 
 
@@ -86,6 +99,33 @@ def _successors(
     return lookup[next_side, next_pixel].astype(np.int64)
 
 
+def _crossings(
+    padded: NDArray[np.int32],
+    level: NDArray[np.float32] | None,
+    pixel: NDArray[np.int64],
+    side: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """How far from its pixel's centre to its neighbour's each edge's point lies, in `STEPS`; never on either."""
+    along = np.full(len(pixel), STEPS // 2)
+    if level is None:
+        return along
+    beside = pixel + OUTER[side, 1] * padded.shape[1] + OUTER[side, 0]
+    levels = np.pad(level, 1, constant_values=np.nan).ravel()
+    inner, outer = levels[pixel], levels[beside]
+    known = np.flatnonzero((padded.ravel()[beside] == 0) & (inner > 0) & (outer <= 0))
+    inner, outer = inner[known], outer[known]
+    along[known] = np.clip(np.rint(STEPS * inner / (inner - outer)), 1, STEPS - 1)
+    return along
+
+
+def _bends(
+    side: NDArray[np.int64], along: NDArray[np.int64], following: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Which edges' points do not lie on a row or column with the one before and the one after."""
+    same = (side == side[following]) & (along == along[following])
+    return ~(same & same[_inverse(following)])
+
+
 def _inverse(following: NDArray[np.int64]) -> NDArray[np.int64]:
     before = np.empty_like(following)
     before[following] = np.arange(len(following))
@@ -113,13 +153,13 @@ def _ordered(following: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[n
 
 
 def _polygons(
-    label: NDArray[np.int32], x: NDArray[np.int64], y: NDArray[np.int64], ring: NDArray[np.int64]
+    label: NDArray[np.int32], x: NDArray[np.float64], y: NDArray[np.float64], ring: NDArray[np.int64]
 ) -> Outlines:
     first = np.flatnonzero(np.diff(ring, prepend=-1))
     number = np.cumsum(np.diff(ring, prepend=ring[0]) != 0)
     after = np.arange(len(ring)) + 1
     after[np.append(first[1:], len(ring)) - 1] = first
-    doubled = np.bincount(number, (x * y[after] - x[after] * y).astype(np.float64), len(first))
+    doubled = np.bincount(number, x * y[after] - x[after] * y, len(first))
     owner = label[first]
     # Outer rings have positive area; of several parts the largest is kept, the earlier one on a tie.
     order = np.lexsort((first, -doubled, owner))
@@ -127,17 +167,8 @@ def _polygons(
     place = np.full(len(first), -1, np.int64)
     place[best] = np.arange(len(best))
     keep = place[number] >= 0
-    coordinates = np.column_stack([x[keep], y[keep]]).astype(np.float64)
+    coordinates = np.column_stack([x[keep], y[keep]])
     index = place[number[keep]]
     by_label = np.argsort(index, kind="stable")
     rings = shapely.linearrings(coordinates[by_label], indices=index[by_label])
-    polygons = np.asarray(shapely.polygons(rings), object)
-    for wrong in np.flatnonzero(~shapely.is_valid(polygons)):
-        # A ring that touches itself in a corner encloses a hole there; said as a hole it is valid.
-        polygons[wrong] = _largest(shapely.buffer(polygons[wrong], 0))
-    return Outlines(owner[best].astype(np.int64), polygons)
-
-
-def _largest(geometry: shapely.Geometry) -> shapely.Geometry:
-    parts = shapely.get_parts(geometry)
-    return parts[int(np.argmax(shapely.area(parts)))]
+    return Outlines(owner[best].astype(np.int64), np.asarray(shapely.polygons(rings), object))

@@ -219,7 +219,7 @@ def _segment_window(
     stain: Stain,
 ) -> pa.Table:
     found = engine.segment(pixels, mpp, profile)
-    outlines = trace(found.labels)
+    outlines = trace(found.labels, found.level)
     if not len(outlines.labels):
         return TASK_SCHEMA.empty_table()
     measures = measure(found.labels, stain_od(pixels, profile), outlines, mpp)

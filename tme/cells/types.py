@@ -66,8 +66,12 @@ class Detections:
         the engine does not classify.
     til_least : float
         Probability from which on an instance is called one.
+    level : (H, W) float32 or None
+        Above 0 in a nucleus, below outside, NaN where nothing is known (`tme.cells.outline.trace`); None if
+        the engine knows no more than the labels.
     """
 
     labels: NDArray[np.int32]
     til_prob: NDArray[np.float32] | None = None
     til_least: float = 0.5
+    level: NDArray[np.float32] | None = None

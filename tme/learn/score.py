@@ -94,7 +94,7 @@ def without_specks(found: Instances, least_um2: float) -> Instances:
     keep[0] = False
     number = np.where(keep, np.cumsum(keep), 0).astype(np.int32)
     kept = keep[1:]
-    return Instances(number[found.labels], found.peak[kept], found.nucleus[kept], found.lymphocyte[kept])
+    return Instances(number[found.labels], found.level, found.peak[kept], found.lymphocyte[kept])
 
 
 def _one_to_one(found: NDArray[np.float64], true: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -82,12 +82,15 @@ class NucleusEngine:
                 renumbered(found.labels, keep),
                 self._probability(found, mpp)[keep[1:]],
                 self.calibration.least,
+                found.level,
             )
         nuclei = renumbered(found.labels, keep)
         brown = brown_cells(stain_od(rgb, profile), profile, self.settings, mpp)
+        # Of the border of a brown cell the network knows nothing.
+        level = np.where(brown > 0, np.float32(np.nan), found.level)
         if STAINS.get(profile.stain).marker_site == "nucleus":
-            return Detections(with_others(nuclei, brown, mpp))
-        return Detections(with_others(parted_by(nuclei, brown, mpp), nuclei, mpp))
+            return Detections(with_others(nuclei, brown, mpp), level=level)
+        return Detections(with_others(parted_by(nuclei, brown, mpp), nuclei, mpp), level=level)
 
     def _probability(self, found: Instances, mpp: float) -> NDArray[np.float32]:
         """Calibrated probability of lymphocyte per instance."""

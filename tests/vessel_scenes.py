@@ -27,13 +27,18 @@ THRESHOLD = 0.25
 class Scene:
     """A section on which vessels are drawn; coordinates in µm.
 
-    The stain canvas holds optical densities of haematoxylin and DAB; lumens are empty glass.
+    The canvases hold optical densities of haematoxylin, DAB and black pigment; lumens are empty glass.
     """
 
     def __init__(self, width_um: float, height_um: float, section_od: float = 0.12) -> None:
         shape = (round(height_um / MPP), round(width_um / MPP))
         self.haematoxylin = np.full(shape, section_od, np.float32)
         self.dab = np.full(shape, 0.04, np.float32)
+        self.carbon = np.zeros(shape, np.float32)
+
+    def grain(self, x: float, y: float, a: float, b: float, angle: float = 0.0, od: float = 1.2) -> None:
+        """A grain that absorbs all colours alike, on top of what is there."""
+        self.carbon[self._ellipse(x, y, a, b, angle, -1, 0.0)] = od
 
     def disc(self, x: float, y: float, radius: float, dab: float = 0.8, haematoxylin: float = 0.0) -> None:
         """A filled disc of DAB over ``haematoxylin``."""
@@ -74,7 +79,8 @@ class Scene:
     def rgb(self) -> RGB:
         """(H, W, 3) uint8."""
         vectors = np.asarray(profile().vectors, np.float32)
-        density = self.haematoxylin[..., None] * vectors[0] + self.dab[..., None] * vectors[1]
+        stain = self.haematoxylin[..., None] * vectors[0] + self.dab[..., None] * vectors[1]
+        density = stain + self.carbon[..., None] / np.float32(np.sqrt(3))
         soft = cv2.GaussianBlur(np.asarray(GLASS, np.float32) * np.float32(10) ** -density, (0, 0), 0.7)
         return np.clip(np.rint(soft), 0, 255).astype(np.uint8)
 

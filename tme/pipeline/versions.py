@@ -9,7 +9,7 @@ STAGES: dict[str, int] = {
     "stain": 6,
     "section": 2,
     "cells": 8,
-    "vessels": 3,
+    "vessels": 4,
     "regions": 1,
     "measure": 5,
     "overlay": 2,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+import cv2
 import numpy as np
 
 from tme.config import VesselSettings
@@ -64,6 +65,8 @@ def _window_mask(
     inside = (slice(0, core.height), slice(0, core.width))
     stained = np.ascontiguousarray(found.stained[inside])
     pieces = label_pieces(stained)
+    # Only seeds say what colour a piece is: its rim is half section.
+    colour = [pieces.totals(channel[inside] * found.seed[inside]) for channel in cv2.split(found.channels)]
     return WindowMask(
         core,
         pack(stained),
@@ -71,6 +74,7 @@ def _window_mask(
         pack(found.dark[inside]),
         tuple(pieces.totals(found.seed[inside]).tolist()),
         tuple(pieces.totals(found.dab[inside]).tolist()),
+        tuple(zip(*(each.tolist() for each in colour), strict=True)),
     )
 
 
@@ -108,4 +112,4 @@ def find_vessels(
     parts = runner(function, tiles.tasks(task_px))
     # The grid's own order, whatever the tasks were, so that the join sees one sequence of windows.
     masks = sorted((mask for part in parts for mask in part), key=lambda mask: mask.core)
-    return join_masks(masks, slide.info, profile, settings)
+    return join_masks(masks, slide.info, profile, stain, settings)

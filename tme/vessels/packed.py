@@ -46,6 +46,8 @@ class WindowMask:
     seeds, density : tuple of int
         Per piece of ``stained`` (8-connected, in the order of their first pixel): seed pixels, and
         the sum of DAB levels over the pixels.
+    colour : tuple of (int, int, int)
+        Per piece, the levels of red, green and blue summed over its seeds.
     """
 
     core: Box
@@ -54,6 +56,7 @@ class WindowMask:
     dark: bytes
     seeds: tuple[int, ...] = ()
     density: tuple[int, ...] = ()
+    colour: tuple[tuple[int, int, int], ...] = ()
 
 
 class PackedPlane:

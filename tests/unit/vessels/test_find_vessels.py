@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -11,9 +12,11 @@ import shapely
 
 from tests.vessel_scenes import CD8, CD31, MPP, Scene, all_tissue, profile, vessels_of
 from tme.config import VesselSettings
+from tme.stains.black import black_is_told
 from tme.testing.memory import ArraySlide
 from tme.vessels import find_vessels, vessel_mpp, vessels_possible
 from tme.vessels.types import VESSEL_SCHEMA
+from tme.vessels.windows import CORE_PX
 
 
 def only(vessels):
@@ -253,3 +256,45 @@ def test_table_is_an_arrow_table_without_missing_measures():
         if name not in ("compartment", "in_hotspot"):
             assert table[name].null_count == 0
     assert pa.types.is_binary(table.schema.field("geometry").type)
+
+
+def grains(scene: Scene, *places: tuple[float, float]) -> Scene:
+    """Long grains, which by their shape could be capillaries."""
+    for index, (x, y) in enumerate(places):
+        scene.grain(x, y, 9, 2.5, 40 * index)
+    return scene
+
+
+def test_black_grains_are_no_vessels() -> None:
+    places = [(60, 60), (140, 60), (60, 150), (140, 150)]
+    assert vessels_of(grains(Scene(200, 200), *places)).table.num_rows == 0
+    brown = Scene(200, 200)
+    for x, y in places:
+        brown.path([(x - 9, y), (x + 9, y)], wall=5)
+    assert vessels_of(brown).table.num_rows == len(places)
+
+
+def test_a_vessel_with_a_grain_on_its_wall_stays() -> None:
+    scene = Scene(200, 200)
+    scene.vessel(100, 100, 25, 18, wall=3)
+    alone = vessels_of(scene).table
+    scene.grain(125, 100, 3, 2)
+    beside = vessels_of(grains(scene, (40, 40), (160, 160))).table
+    assert alone.num_rows == beside.num_rows == 1
+    assert beside["area_um2"][0].as_py() == pytest.approx(alone["area_um2"][0].as_py(), rel=0.05)
+
+
+def test_a_grain_across_windows_is_black_as_a_whole() -> None:
+    edge = CORE_PX * MPP
+    scene = Scene(1.2 * edge, 1.2 * edge)
+    scene.vessel(100, 100, 25, 18, wall=3)
+    assert vessels_of(grains(scene, (edge, edge), (edge, 200), (200, edge))).table.num_rows == 1
+
+
+def test_where_black_is_not_told_from_stain_nothing_is_left_out() -> None:
+    # DAB over as much of so blue a counterstain is black.
+    blue = replace(profile(), vectors=((0.81, 0.55, 0.2), profile().vectors[1], profile().vectors[2]))
+    slide = ArraySlide(grains(Scene(200, 200), (60, 60), (140, 150)).rgb(), MPP)
+    assert not black_is_told(CD31, blue)
+    found = find_vessels(slide, all_tissue(slide), blue, CD31, VesselSettings())
+    assert found.table.num_rows == 2

@@ -38,7 +38,7 @@ def masks(long_scene):
 
 @pytest.fixture(scope="module")
 def joined(long_scene, masks):
-    return join_masks(masks, long_scene.info, profile(), VesselSettings()).table
+    return join_masks(masks, long_scene.info, profile(), CD31, VesselSettings()).table
 
 
 def test_a_vessel_across_five_windows_is_one(joined):
@@ -49,7 +49,7 @@ def test_a_vessel_across_five_windows_is_one(joined):
 
 def test_the_order_of_windows_changes_nothing(long_scene, masks, joined):
     shuffled = [masks[index] for index in np.random.default_rng(0).permutation(len(masks))]
-    assert join_masks(shuffled, long_scene.info, profile(), VesselSettings()).table.equals(joined)
+    assert join_masks(shuffled, long_scene.info, profile(), CD31, VesselSettings()).table.equals(joined)
 
 
 @pytest.mark.parametrize("task_px", [1024, 4096])
@@ -72,7 +72,7 @@ def test_masks_are_small(masks):
 def test_a_vessel_too_large_for_its_box_is_measured_in_coarser_pixels(long_scene, masks, joined, monkeypatch):
     fine = joined
     monkeypatch.setattr("tme.vessels.group.MAX_BOX_PX", 1_000_000)
-    coarse = join_masks(masks, long_scene.info, profile(), VesselSettings()).table
+    coarse = join_masks(masks, long_scene.info, profile(), CD31, VesselSettings()).table
     assert coarse.num_rows == fine.num_rows
     index = int(np.argmax(fine["max_feret_um"].to_numpy()))
     assert coarse["endothelium_area_um2"][index] == fine["endothelium_area_um2"][index]
@@ -83,4 +83,4 @@ def test_a_vessel_too_large_for_its_box_is_measured_in_coarser_pixels(long_scene
 
 
 def test_no_windows_give_no_vessels(long_scene):
-    assert join_masks([], long_scene.info, profile(), VesselSettings()).table.num_rows == 0
+    assert join_masks([], long_scene.info, profile(), CD31, VesselSettings()).table.num_rows == 0

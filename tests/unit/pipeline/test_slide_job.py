@@ -85,15 +85,15 @@ def test_a_slide_brown_all_over_has_no_numbers_and_says_why(tmp_path: Path, stai
 
 
 def with_grains(
-    pixels: NDArray[np.uint8], count: int, colour: tuple[float, float, float]
+    pixels: NDArray[np.uint8], count: int, colour: tuple[float, float, float], longer: int = 1
 ) -> NDArray[np.uint8]:
-    """Grains of 4 to 10 µm anywhere on the tissue, of an optical density of 0.6 to 1.6 in ``colour``."""
+    """Grains of 4 to 10 µm, or ``longer`` so many times, of an optical density of 0.6 to 1.6 in ``colour``."""
     rng = np.random.default_rng(1)
     inside = cv2.GaussianBlur((pixels.min(axis=2) < 225).astype(np.float32), (0, 0), 4) > 0.9
     rows, columns = np.nonzero(inside)
     density = np.zeros(inside.shape, np.float32)
     for k in rng.choice(len(rows), count, replace=False):
-        place, axes = (int(columns[k]), int(rows[k])), (int(rng.integers(4, 10)), int(rng.integers(4, 8)))
+        place, axes = (int(columns[k]), int(rows[k])), (int(rng.integers(4, 10)) * longer, int(rng.integers(4, 8)))
         cv2.ellipse(density, place, axes, 0, 0, 360, float(rng.uniform(0.6, 1.6)), -1)
     density = cv2.GaussianBlur(density, (0, 0), 1)[..., None]
     return np.asarray(pixels * 10 ** (-density * np.array(colour)), np.uint8)
@@ -116,18 +116,23 @@ def test_a_section_with_black_pigment_alone_has_no_numbers_and_says_why(
         assert found["estimates"].get(name, {}).get("value") is None
 
 
-def test_black_grains_among_positive_cells_add_none(tmp_path: Path) -> None:
-    slide = render_slide(SlideSpec("CD8", area_mm2=0.2, til_density_per_mm2=600), 3)
+@pytest.mark.parametrize(("stain", "what", "longer"), [("CD8", "n_positive", 1), ("CD31", "n_vessels", 3)])
+def test_black_grains_among_what_is_positive_add_none(
+    tmp_path: Path, stain: str, what: str, longer: int
+) -> None:
+    slide = render_slide(SlideSpec(stain, area_mm2=0.2, til_density_per_mm2=600), 3)
     counts = []
     for name, grains in (("plain", 0), ("grains", 40)):
         path = tmp_path / f"{name}.tif"
-        WRITERS[".tif"](path, with_grains(slide.pixels, grains, (0.577, 0.577, 0.577)), slide.mpp, 90)
-        row = SlideRow(name, "A", "", "baseline", "CD8", path, 2)
+        pixels = with_grains(slide.pixels, grains, (0.577, 0.577, 0.577), longer)
+        WRITERS[".tif"](path, pixels, slide.mpp, 90)
+        row = SlideRow(name, "A", "", "baseline", stain, path, 2)
         asked = SlideJob(row, Config(), tmp_path / "results", "key", {})
         assert run_slide(asked).status == "ok"
         found = read_json(asked.folder / "measurements.json")["compartments"][0]
-        counts.append(found["estimates"]["n_positive"]["value"])
+        counts.append(found["estimates"][what]["value"])
     plain, grains = counts
+    assert plain > 10
     # A grain that lies on a positive cell hides it.
     assert 0.9 * plain <= grains <= plain
 

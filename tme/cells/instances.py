@@ -1,8 +1,9 @@
 """What the nucleus network answers -> instances: pixels whose arrows end at the same centre.
 
 In: five planes of logits and arrows of one window. Out: labels, how far above the border's level each pixel
-is and, per label, how sure the network is of it and of its class. No loop over nuclei: centres are the peaks of a smoothed map, every nucleus pixel
-looks up the centre nearest to where its arrow ends (after Panoptic-DeepLab, Cheng et al., CVPR 2020).
+is and, per label, how sure the network is of it and of its class. No loop over nuclei: centres are the peaks
+of a smoothed map, every nucleus pixel looks up the centre nearest to where its arrow ends (after
+Panoptic-DeepLab, Cheng et al., CVPR 2020).
 """
 
 from __future__ import annotations
@@ -104,9 +105,7 @@ def decode(answer: NDArray[np.float32], rule: Decoding) -> Instances:
     labels = np.zeros(height * width, np.int32)
     labels[inside] = number[owner]
     lymphocyte = np.bincount(owner, answer[4].ravel()[inside], len(count))[present] / count[present]
-    return Instances(
-        labels.reshape(height, width), level, peak[present - 1], lymphocyte.astype(np.float32)
-    )
+    return Instances(labels.reshape(height, width), level, peak[present - 1], lymphocyte.astype(np.float32))
 
 
 def peaks(logit: Plane, rule: Decoding) -> tuple[NDArray[np.int64], NDArray[np.int64], Plane]:

@@ -105,7 +105,7 @@ def _crossings(
     pixel: NDArray[np.int64],
     side: NDArray[np.int64],
 ) -> NDArray[np.int64]:
-    """How far from its pixel's centre to its neighbour's each edge's point lies, in `STEPS`; never on either."""
+    """How far from its pixel's centre to its neighbour's each edge's point lies, in `STEPS`; on neither."""
     along = np.full(len(pixel), STEPS // 2)
     if level is None:
         return along

@@ -1,10 +1,10 @@
 """Packed masks of all windows -> Vessels, joined over the whole slide.
 
 Passes over the windows, each holding one at a time: stained pieces are connected across borders and
-kept where they are positive and no black pigment; empty regions that they line, and holes that their walls enclose but for
-a gap, are lumens; kept pieces, widened by half the joining distance, and lumens are connected again,
-which says what belongs together; each such object is put together in its own box, filled, parted where
-vessels touch, measured and judged. Nothing depends on the order or number of tasks.
+kept where they are positive and no black pigment; empty regions that they line, and holes that their
+walls enclose but for a gap, are lumens; kept pieces, widened by half the joining distance, and lumens are
+connected again, which says what belongs together; each such object is put together in its own box, filled,
+parted where vessels touch, measured and judged. Nothing depends on the order or number of tasks.
 """
 
 from __future__ import annotations

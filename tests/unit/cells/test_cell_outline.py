@@ -177,6 +177,7 @@ def test_between_two_labels_the_level_says_nothing() -> None:
 def test_a_level_that_contradicts_the_labels_is_not_followed() -> None:
     labels = np.zeros((5, 5), np.int32)
     labels[1:4, 1:4] = 1
-    for level in (np.full((5, 5), -1.0), np.full((5, 5), 1.0), np.where(labels > 0, -1.0, 1.0), labels * np.nan):
+    inverted = np.where(labels > 0, -1.0, 1.0)
+    for level in (np.full((5, 5), -1.0), np.full((5, 5), 1.0), inverted, np.full((5, 5), np.nan)):
         (polygon,) = trace(labels, level.astype(np.float32)).polygons
         assert polygon.bounds == (1, 1, 4, 4)

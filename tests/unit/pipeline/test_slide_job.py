@@ -87,13 +87,14 @@ def test_a_slide_brown_all_over_has_no_numbers_and_says_why(tmp_path: Path, stai
 def with_grains(
     pixels: NDArray[np.uint8], count: int, colour: tuple[float, float, float], longer: int = 1
 ) -> NDArray[np.uint8]:
-    """Grains of 4 to 10 µm, or ``longer`` so many times, of an optical density of 0.6 to 1.6 in ``colour``."""
+    """Grains of 4 to 10 µm, or that times ``longer``, of an optical density of 0.6 to 1.6 in ``colour``."""
     rng = np.random.default_rng(1)
     inside = cv2.GaussianBlur((pixels.min(axis=2) < 225).astype(np.float32), (0, 0), 4) > 0.9
     rows, columns = np.nonzero(inside)
     density = np.zeros(inside.shape, np.float32)
     for k in rng.choice(len(rows), count, replace=False):
-        place, axes = (int(columns[k]), int(rows[k])), (int(rng.integers(4, 10)) * longer, int(rng.integers(4, 8)))
+        place = (int(columns[k]), int(rows[k]))
+        axes = (int(rng.integers(4, 10)) * longer, int(rng.integers(4, 8)))
         cv2.ellipse(density, place, axes, 0, 0, 360, float(rng.uniform(0.6, 1.6)), -1)
     density = cv2.GaussianBlur(density, (0, 0), 1)[..., None]
     return np.asarray(pixels * 10 ** (-density * np.array(colour)), np.uint8)

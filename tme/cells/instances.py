@@ -56,7 +56,7 @@ class Instances:
     Attributes
     ----------
     labels : (H, W) int32
-        0 background, 1..n.
+        0 background, 1..n; one may have crumbs beside its largest part, which outlines leave out.
     level : (H, W) float32
         Logit of nucleus over the least that is one: above 0 in a nucleus, 0 on its border.
     peak : (n,) float32
@@ -113,7 +113,8 @@ def peaks(logit: Plane, rule: Decoding) -> tuple[NDArray[np.int64], NDArray[np.i
 
     A plateau is one centre: its first pixel.
     """
-    smooth = _smoothed(logit, rule)
+    blurred = cv2.GaussianBlur(logit, (0, 0), rule.smooth_px) if rule.smooth_px > 0 else logit
+    smooth = np.asarray(blurred, np.float32)
     rows, columns = _highest(smooth, np.flatnonzero(smooth > _logit(rule.centre)), rule.apart_px)
     if _any_adjacent(rows, columns, smooth.shape[1]):
         top = np.zeros(smooth.shape, np.uint8)
@@ -167,12 +168,6 @@ def _owners(
     end_x = np.clip((column + np.rint(arrows[0] * OFFSET_PX)).astype(np.int64), 0, shape[1] - 1)
     end_y = np.clip((row + np.rint(arrows[1] * OFFSET_PX)).astype(np.int64), 0, shape[0] - 1)
     return np.asarray(centre_of[end_y, end_x], np.int32)
-
-
-def _smoothed(logit: Plane, rule: Decoding) -> Plane:
-    if rule.smooth_px <= 0:
-        return logit
-    return np.asarray(cv2.GaussianBlur(logit, (0, 0), rule.smooth_px), np.float32)
 
 
 def _logit(probability: float) -> float:

@@ -17,10 +17,13 @@ import shapely
 from numpy.typing import NDArray
 
 # Edges run clockwise on screen (y down): top, right, bottom, left of their pixel.
-STEP = np.array([(1, 0), (0, 1), (-1, 0), (0, -1)], np.int64)
+AHEAD = np.array([(1, 0), (0, 1), (-1, 0), (0, -1)], np.int64)
 OUTER = np.array([(0, -1), (1, 0), (0, 1), (-1, 0)], np.int64)
-STEPS = 8
-"""Places between two pixel centres at which an outline may cross: fine enough, and they pack well."""
+PLACES = 8
+"""Between two pixel centres, at which an outline may cross."""
+THIN_PX = 1 / 16
+"""How far from its outline a point may lie that is left out. Less than half of what two outlines that pass a
+pixel's centre, a place away from it, leave between them: neither crosses the other or the centre."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +49,7 @@ def trace(labels: NDArray[np.int32], level: NDArray[np.float32] | None = None) -
     ----------
     labels : (H, W) int32
     level : (H, W) float32, optional
-        Above 0 inside nuclei, not so outside, NaN where nothing is known; only asked between a label and
+        Above 0 in nuclei, 0 or less outside, NaN where nothing is known; only asked between a label and
         background.
     """
     padded = np.pad(labels, 1)
@@ -62,8 +65,8 @@ def trace(labels: NDArray[np.int32], level: NDArray[np.float32] | None = None) -
     pixel, side, along, ring = pixel[order], side[order], along[order], ring[order]
     # The padding of one pixel is taken off again.
     row, column = np.divmod(pixel, padded.shape[1])
-    x = column - 0.5 + OUTER[side, 0] * along / STEPS
-    y = row - 0.5 + OUTER[side, 1] * along / STEPS
+    x = column - 0.5 + OUTER[side, 0] * along / PLACES
+    y = row - 0.5 + OUTER[side, 1] * along / PLACES
     return _polygons(padded.ravel()[pixel], x, y, ring)
 
 
@@ -89,7 +92,7 @@ def _successors(
     # Only places of edges are written and read.
     lookup = np.empty((4, flat.size), np.int32)
     lookup[side, pixel] = np.arange(len(pixel), dtype=np.int32)
-    ahead = pixel + STEP[side, 1] * width + STEP[side, 0]
+    ahead = pixel + AHEAD[side, 1] * width + AHEAD[side, 0]
     beyond = ahead + OUTER[side, 1] * width + OUTER[side, 0]
     own = flat[pixel]
     turn_in = flat[ahead] != own
@@ -105,16 +108,16 @@ def _crossings(
     pixel: NDArray[np.int64],
     side: NDArray[np.int64],
 ) -> NDArray[np.int64]:
-    """How far from its pixel's centre to its neighbour's each edge's point lies, in `STEPS`; on neither."""
-    along = np.full(len(pixel), STEPS // 2)
+    """How far from its pixel's centre to its neighbour's each edge's point lies, in `PLACES`; on neither."""
+    along = np.full(len(pixel), PLACES // 2)
     if level is None:
         return along
     beside = pixel + OUTER[side, 1] * padded.shape[1] + OUTER[side, 0]
     levels = np.pad(level, 1, constant_values=np.nan).ravel()
     inner, outer = levels[pixel], levels[beside]
-    known = np.flatnonzero((padded.ravel()[beside] == 0) & (inner > 0) & (outer <= 0))
+    known = np.flatnonzero((padded.ravel()[beside] == 0) & (inner > 0) & (inner < np.inf) & (outer <= 0))
     inner, outer = inner[known], outer[known]
-    along[known] = np.clip(np.rint(STEPS * inner / (inner - outer)), 1, STEPS - 1)
+    along[known] = np.clip(np.rint(PLACES * inner / (inner - outer)), 1, PLACES - 1)
     return along
 
 
@@ -170,5 +173,6 @@ def _polygons(
     coordinates = np.column_stack([x[keep], y[keep]])
     index = place[number[keep]]
     by_label = np.argsort(index, kind="stable")
-    rings = shapely.linearrings(coordinates[by_label], indices=index[by_label])
-    return Outlines(owner[best].astype(np.int64), np.asarray(shapely.polygons(rings), object))
+    polygons = shapely.polygons(shapely.linearrings(coordinates[by_label], indices=index[by_label]))
+    thinned = shapely.simplify(polygons, THIN_PX, preserve_topology=False)
+    return Outlines(owner[best].astype(np.int64), np.asarray(thinned, object))

@@ -38,6 +38,8 @@ from tme.tissue.types import TissueMask
 from tme.units import um_to_px
 
 COARSEST_MPP = 0.65
+PLACES_A_PIXEL = 64
+"""Coordinates of outlines are whole parts of a level-0 pixel."""
 
 
 def cells_possible(info: SlideInfo) -> str:
@@ -247,7 +249,10 @@ def _table(
     keep = in_core | (depth > -margin)
     scale = mpp / info.mpp
     corner = np.array([outer.x0, outer.y0], np.float64)
-    outlines = shapely.transform(polygons[keep], lambda points: (points + corner) * scale)
+    # Digits that no scan holds would be most of a table's bytes where the scale is no whole number.
+    outlines = shapely.transform(
+        polygons[keep], lambda points: np.round((points + corner) * scale * PLACES_A_PIXEL) / PLACES_A_PIXEL
+    )
     count = int(keep.sum())
     second = None if stain.kind == "he" else measures.second_od[keep]
     ring = None if stain.kind == "he" else measures.ring_od[keep]

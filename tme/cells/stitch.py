@@ -30,7 +30,7 @@ Inside = Callable[[Points, Points], Flags]
 
 
 def pack(table: pa.Table) -> bytes:
-    """One task's table compressed: outlines shrink eightfold while they wait for the last task."""
+    """One task's table compressed: outlines shrink while they wait for the last task."""
     sink = pa.BufferOutputStream()
     options = pa.ipc.IpcWriteOptions(compression="zstd")
     with pa.ipc.new_stream(sink, table.schema, options=options) as writer:

@@ -67,8 +67,8 @@ class Detections:
     til_least : float
         Probability from which on an instance is called one.
     level : (H, W) float32 or None
-        Above 0 in a nucleus, below outside, NaN where nothing is known (`tme.cells.outline.trace`); None if
-        the engine knows no more than the labels.
+        Above 0 in a nucleus, 0 or less outside, NaN where nothing is known (`tme.cells.outline.trace`); None
+        if the engine knows no more than the labels.
     """
 
     labels: NDArray[np.int32]

@@ -149,7 +149,7 @@ def _geometry_texts(table: pa.Table, kind: str) -> Sequence[str]:
             fix="run `tme run` again; the table is made anew",
         )
     rounded = shapely.transform(outlines, lambda points: np.round(points, COORDINATE_DECIMALS) + 0.0)
-    # Whole pixels lose their ".0": a third of the bytes, and no reader sees a difference.
+    # Whole pixels lose their ".0", and no reader sees a difference.
     return [text.replace(".0,", ",").replace(".0]", "]") for text in shapely.to_geojson(rounded).tolist()]
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from tme.report.numbers import number_text
 
 MARGIN = 0.04
+SHORTEST = 1e-12
+"""Length below which a linear axis is that of zeros: no measurement is so small."""
 ZERO_GAP = 0.09
 LONGEST_FACTOR = 13
 FEWEST_TICKS = 3
@@ -66,7 +68,7 @@ def log_axis(values: Sequence[float]) -> Axis:
 def linear_axis(values: Sequence[float], signed: bool = False) -> Axis:
     """A linear axis over the values and 0; where there is nothing else, 0 alone."""
     low, high = min([0.0, *values]), max([0.0, *values])
-    if low == high:
+    if high - low < SHORTEST:
         return Axis(-1.0, 1.0, ((0.0, "0"),))
     step = _step(high - low)
     first, last = math.floor(low / step), math.ceil(high / step)

@@ -4,7 +4,8 @@ In: channel densities. Out: which of them are black. DAB absorbs blue far more t
 and green more than blue; black pigment absorbs all three alike. Golden pigment (haemosiderin) and brown
 melanin have the colour of DAB in one laboratory or another and are not told from it here.
 
-Measured on whole cells called positive: green over red is 1.12 or more on 19 of 20 cells of two real fields
+Asked of whole cells (`tme.cells.pigment`) and of pieces of endothelium (`tme.vessels.supported`). Measured on
+cells called positive: green over red is 1.12 or more on 19 of 20 cells of two real fields
 of CD3 and CD8 and of two of CD31; together with the other two limits 5 of 1250 are taken for black, and all
 of 776 rendered grains (docs/benchmarks.md).
 """

@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from tme.config import VesselSettings
 from tme.slide.types import Read, Slide
 from tme.stains.types import Stain, StainProfile
 from tme.tiles import DEFAULT_TASK_PX, Runner, Window, make_grid, one_by_one
 from tme.tissue.types import TissueMask
-from tme.vessels.connect import label_pieces
+from tme.vessels.connect import Pieces, label_pieces
 from tme.vessels.join import join_masks
-from tme.vessels.mask import stain_masks
+from tme.vessels.mask import OD_STEPS, stain_masks
 from tme.vessels.packed import WindowMask, pack
 from tme.vessels.types import Vessels
 from tme.vessels.windows import vessel_mpp, vessel_window_px
@@ -65,8 +65,6 @@ def _window_mask(
     inside = (slice(0, core.height), slice(0, core.width))
     stained = np.ascontiguousarray(found.stained[inside])
     pieces = label_pieces(stained)
-    # Only seeds say what colour a piece is: its rim is half section.
-    colour = [pieces.totals(channel[inside] * found.seed[inside]) for channel in cv2.split(found.channels)]
     return WindowMask(
         core,
         pack(stained),
@@ -74,8 +72,24 @@ def _window_mask(
         pack(found.dark[inside]),
         tuple(pieces.totals(found.seed[inside]).tolist()),
         tuple(pieces.totals(found.dab[inside]).tolist()),
-        tuple(zip(*(each.tolist() for each in colour), strict=True)),
+        _colours(pieces, found.seed[inside], found.density[inside]),
     )
+
+
+def _colours(
+    pieces: Pieces, seed: NDArray[np.bool_], density: NDArray[np.float32]
+) -> tuple[tuple[int, int, int], ...]:
+    """Densities of red, green and blue summed over each piece's seeds, in whole levels.
+
+    Only seeds say what colour a piece is: its rim is half section.
+    """
+    rows, columns = np.nonzero(seed)
+    owner = pieces.labels[rows, columns]
+    levels = np.rint(OD_STEPS * density[rows, columns]).astype(np.float64)
+    red, green, blue = (
+        np.bincount(owner, channel, pieces.count + 1)[1:].astype(int).tolist() for channel in levels.T
+    )
+    return tuple(zip(red, green, blue, strict=True))
 
 
 def find_vessels(

@@ -51,6 +51,7 @@ def join_masks(
     info : SlideInfo
     profile : StainProfile
         The one the masks were made with.
+    stain : Stain
     settings : VesselSettings
 
     Returns

@@ -67,8 +67,8 @@ class StainMasks:
         Nuclei: much more haematoxylin than the section around them.
     dab : (H, W) uint8
         DAB optical density, smoothed, in 1/100.
-    channels : (H, W, 3) uint8
-        Optical densities in red, green and blue, not smoothed, in 1/100.
+    density : (H, W, 3) float32
+        Optical densities in red, green and blue, not smoothed.
     """
 
     stained: Bits
@@ -76,7 +76,7 @@ class StainMasks:
     pale: Bits
     dark: Bits
     dab: Levels
-    channels: Levels
+    density: NDArray[np.float32]
 
 
 def halo_px(mpp: float) -> int:
@@ -105,21 +105,20 @@ def stain_masks(
     planes = cv2.split(_levels(density, profile, mpp))
     haematoxylin, dab, grey = (np.asarray(plane, np.uint8) for plane in planes)
     core = (slice(halo, rgb.shape[0] - halo), slice(halo, rgb.shape[1] - halo))
-    channels = _whole(density[core] * np.float32(OD_STEPS))
     around = Around(grey >= GLASS_OD * GREY_STEPS, mpp)
     pale = grey[core] < around.pale_cut(grey)[core]
     dark = haematoxylin[core] > np.maximum(DARK_RATIO * around.mean(haematoxylin)[core], DARK_OD * OD_STEPS)
     threshold = (profile.dab_threshold_od or 0.0) * OD_STEPS
     if not threshold or dab.max() < threshold:
         nothing = np.zeros(pale.shape, bool)
-        return StainMasks(nothing, nothing, pale, dark, dab[core], channels)
+        return StainMasks(nothing, nothing, pale, dark, dab[core], density[core])
     haze = around.mean(np.minimum(dab, np.uint8(min(255, round(HAZE_CAP * threshold)))))[core]
     reach = 2 * um_to_whole_px(WALL_UM, mpp) + 1
     wall = cv2.dilate(dab, np.ones((reach, reach), np.uint8))[core] - haze
     rise = dab[core] - haze
     stained = (rise >= settings.grow * threshold) & (rise >= WALL_SHARE * wall)
     seed = stained & (dab[core] >= threshold) & (rise >= SEED_CONTRAST * threshold)
-    return StainMasks(stained, seed, pale, dark, dab[core], channels)
+    return StainMasks(stained, seed, pale, dark, dab[core], density[core])
 
 
 class Around:
@@ -159,12 +158,8 @@ def _levels(density: NDArray[np.float32], profile: StainProfile, mpp: float) -> 
     mean = np.full((1, 3), GREY_STEPS / 3, np.float32)
     weights = np.concatenate([unmixing(profile) * np.float32(OD_STEPS), mean])
     # Rounded to whole levels first: smoothing integers is exact wherever a pixel lies in its window.
-    whole = _whole(cv2.transform(density, weights))
+    whole = cv2.transform(density, weights)
+    np.rint(whole, out=whole)
+    np.clip(whole, 0, 255, out=whole)
+    whole = whole.astype(np.uint8)
     return np.asarray(cv2.GaussianBlur(whole, (0, 0), um_to_px(SMOOTH_UM, mpp)), np.uint8)
-
-
-def _whole(levels: NDArray[np.float32]) -> Levels:
-    """Levels rounded in place, below 0 and above 255 cut off."""
-    np.rint(levels, out=levels)
-    np.clip(levels, 0, 255, out=levels)
-    return levels.astype(np.uint8)

@@ -157,10 +157,12 @@ def test_a_disc_between_the_pixels_is_found_to_a_seventh_of_one(radius: float, d
     level = (radius - np.hypot(columns - 20 - dx, rows - 20 - dy)).astype(np.float32)
     (polygon,) = trace((level > 0).astype(np.int32), level).polygons
     distance = np.hypot(*(shapely.get_coordinates(polygon) - [20 + dx, 20 + dy]).T)
-    # A step where the border lies on a centre, which belongs to one side; else half of one.
+    # A place where the border lies on a centre, which belongs to one side; else half of one.
     assert np.abs(distance - radius).max() < 0.14
-    assert np.abs(distance - radius).mean() < 0.05
-    assert polygon.area == pytest.approx(np.pi * radius**2, rel=0.035)
+    # Along pixel edges it would lie a fifth of a pixel off on the whole.
+    disc = shapely.Point(20 + dx, 20 + dy).buffer(radius, 64)
+    assert polygon.symmetric_difference(disc).area < 0.11 * disc.length
+    assert polygon.area == pytest.approx(disc.area, rel=0.06)
 
 
 def test_between_two_labels_the_level_says_nothing() -> None:

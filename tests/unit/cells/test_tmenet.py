@@ -13,18 +13,30 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import shapely
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from tests.cell_scenes import profile_of
 from tme.cells.engines import _runtime
+from tme.cells.engines._brown import brown_cells
 from tme.cells.engines._description import read_description, weights_file
-from tme.cells.engines.tmenet import BUNDLED, NucleusEngine, NucleusSegmenter, parted_by, with_others
+from tme.cells.engines.tmenet import (
+    BUNDLED,
+    NucleusEngine,
+    NucleusSegmenter,
+    answer,
+    parted_by,
+    with_others,
+)
+from tme.cells.instances import decode
+from tme.cells.outline import trace
 from tme.cells.types import Detections
 from tme.config import CellSettings
 from tme.errors import ConfigError, EngineError
 from tme.safety import file_sha256
 from tme.slide.types import RGB
+from tme.stains.deconvolve import stain_od
 from tme.testing.render import Rendered, SlideSpec, lay_out, render_slide
 
 SEED = 77
@@ -98,6 +110,7 @@ def test_same_bytes_twice_and_in_threads(field: RGB) -> None:
         assert (other.labels == first.labels).all()
         assert other.til_prob is not None
         assert (other.til_prob == first.til_prob).all()
+        np.testing.assert_array_equal(other.level, first.level)
 
 
 def test_threads_begin_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,6 +195,43 @@ def test_on_a_dab_section_brown_cells_are_whole_and_others_beside_them() -> None
     points = positive.xy[positive.positive][:, ::-1]
     distance = cKDTree(centres(found)).query(points)[0]
     assert (distance <= 6).mean() > 0.9
+
+
+def halfway(found: Detections) -> NDArray[np.float64]:
+    """Share of each outline's points that lie halfway between two pixel centres."""
+    polygons = trace(found.labels, found.level).polygons
+    points, owner = shapely.get_coordinates(polygons, return_index=True)
+    on_edge = (points % 1 == 0).any(axis=1)
+    return np.bincount(owner, on_edge) / np.bincount(owner)
+
+
+def test_outlines_follow_the_answer_of_the_network(field: RGB) -> None:
+    found = segment(field)
+    assert found.level is not None
+    assert (found.level[found.labels > 0] > 0).all()
+    # One place in eight is halfway, and where two nuclei touch all are.
+    assert halfway(found).mean() < 0.3
+    assert halfway(replace(found, level=None)).min() == 1
+
+
+@pytest.mark.parametrize("stain", ["CD8", "KI67"])
+def test_of_brown_cells_the_network_says_no_border_but_of_its_own_nuclei_it_does(stain: str) -> None:
+    one = engine()
+    rgb = render_slide(SlideSpec("CD8", area_mm2=0.1, til_density_per_mm2=800), SEED).pixels
+    profile = replace(profile_of("CD8"), stain=stain)
+    found = one.segment(rgb, MPP, profile)
+    assert found.level is not None
+    brown = brown_cells(stain_od(rgb, profile), profile, one.settings, MPP) > 0
+    unknown = np.isnan(found.level)
+    if stain == "CD8":
+        assert brown.any()
+        assert (unknown == brown).all()
+        return
+    assert not (unknown & ~brown).any()
+    # A nucleus the network outlines keeps its border under any brown.
+    nuclei = decode(answer(one.network, rgb), one.dab_rule).labels > 0
+    assert (nuclei & brown).any()
+    assert (unknown & nuclei).sum() < 0.05 * (nuclei & brown).sum()
 
 
 def copy_of_the_weights(folder: Path) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.made_cohort import write_cohort
@@ -119,6 +119,7 @@ class TestKaplanMeier:
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30))
+@example([5e-324])
 def test_ticks_lie_on_the_axis_are_few_and_differ(values: list[float]) -> None:
     ratios = [min(1e6, max(1e-6, abs(value))) for value in values]
     folds = [value / 2e4 for value in values]

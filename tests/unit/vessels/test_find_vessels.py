@@ -284,11 +284,16 @@ def test_a_vessel_with_a_grain_on_its_wall_stays() -> None:
     assert beside["area_um2"][0].as_py() == pytest.approx(alone["area_um2"][0].as_py(), rel=0.05)
 
 
-def test_a_grain_across_windows_is_black_as_a_whole() -> None:
+def test_a_vessel_that_begins_in_one_window_with_a_grain_in_the_next_is_whole() -> None:
+    """The part beyond the border is black alone: colour is asked of pieces joined across windows."""
     edge = CORE_PX * MPP
-    scene = Scene(1.2 * edge, 1.2 * edge)
-    scene.vessel(100, 100, 25, 18, wall=3)
-    assert vessels_of(grains(scene, (edge, edge), (edge, 200), (200, edge))).table.num_rows == 1
+    areas = []
+    for x in (edge, edge - 100):
+        scene = Scene(1.2 * edge, 300)
+        scene.path([(x - 40, 150), (x + 0.2, 150)], wall=6)
+        scene.grain(x + 6, 150, 6, 3)
+        areas.append(only(vessels_of(scene))["endothelium_area_um2"])
+    assert areas[0] == areas[1]
 
 
 def test_where_black_is_not_told_from_stain_nothing_is_left_out() -> None:

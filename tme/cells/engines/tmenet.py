@@ -86,11 +86,14 @@ class NucleusEngine:
             )
         nuclei = renumbered(found.labels, keep)
         brown = brown_cells(stain_od(rgb, profile), profile, self.settings, mpp)
-        # Of the border of a brown cell the network knows nothing.
-        level = np.where(brown > 0, np.float32(np.nan), found.level)
         if STAINS.get(profile.stain).marker_site == "nucleus":
-            return Detections(with_others(nuclei, brown, mpp), level=level)
-        return Detections(with_others(parted_by(nuclei, brown, mpp), nuclei, mpp), level=level)
+            labels = with_others(nuclei, brown, mpp)
+            by_colour = (labels > 0) & (nuclei == 0)
+        else:
+            labels = with_others(parted_by(nuclei, brown, mpp), nuclei, mpp)
+            by_colour = brown > 0
+        # Of the border of what was cut out by its colour the network knows nothing.
+        return Detections(labels, level=np.where(by_colour, np.float32(np.nan), found.level))
 
     def _probability(self, found: Instances, mpp: float) -> NDArray[np.float32]:
         """Calibrated probability of lymphocyte per instance."""

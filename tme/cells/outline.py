@@ -75,9 +75,10 @@ def _edges(padded: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int
     flat = padded.ravel()
     width = padded.shape[1]
     inside = np.flatnonzero(flat != 0)
+    own = flat[inside]
     pixels, sides = [], []
     for side, (dx, dy) in enumerate(OUTER):
-        edge = inside[flat[inside + dy * width + dx] != flat[inside]]
+        edge = inside[flat[inside + dy * width + dx] != own]
         pixels.append(edge)
         sides.append(np.full(len(edge), side, np.int64))
     return np.concatenate(pixels), np.concatenate(sides)
@@ -89,9 +90,6 @@ def _successors(
     """Index of the edge that follows each edge along its label's border (4-connected)."""
     flat = padded.ravel()
     width = padded.shape[1]
-    # Only places of edges are written and read.
-    lookup = np.empty((4, flat.size), np.int32)
-    lookup[side, pixel] = np.arange(len(pixel), dtype=np.int32)
     ahead = pixel + AHEAD[side, 1] * width + AHEAD[side, 0]
     beyond = ahead + OUTER[side, 1] * width + OUTER[side, 0]
     own = flat[pixel]
@@ -99,7 +97,8 @@ def _successors(
     straight = ~turn_in & (flat[beyond] != own)
     next_side = np.where(turn_in, (side + 1) % 4, np.where(straight, side, (side + 3) % 4))
     next_pixel = np.where(turn_in, pixel, np.where(straight, ahead, beyond))
-    return lookup[next_side, next_pixel].astype(np.int64)
+    # Edges come by side, then pixel, and most of those asked for follow one another too.
+    return np.searchsorted(side * flat.size + pixel, next_side * flat.size + next_pixel)
 
 
 def _crossings(

@@ -138,6 +138,19 @@ def test_black_grains_among_what_is_positive_add_none(
     assert 0.9 * plain <= grains <= plain
 
 
+def test_another_version_of_the_engines_package_finds_cells_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, keys = job(tmp_path), []
+    for found in ("1.0", "1.0", "1.1"):
+        monkeypatch.setattr("tme.pipeline.slide_stages.engine_version", lambda config, found=found: found)
+        run_slide(asked)
+        keys.append(read_json(asked.folder / "manifest.json")["extra"]["stages"])
+    assert keys[0] == keys[1]
+    assert keys[1]["cells"] != keys[2]["cells"]
+    assert keys[1]["stain"] == keys[2]["stain"]
+
+
 def test_damaged_annotations_fail_the_slide_before_anything_costly(tmp_path: Path) -> None:
     (tmp_path / "bad.geojson").write_text("not json")
     asked = job(tmp_path, tmp_path / "bad.geojson")

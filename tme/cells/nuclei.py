@@ -83,10 +83,15 @@ def right_size(
     area_px: NDArray[np.float64], settings: CellSettings, mpp: float, least_um2: float = LEAST_UM2
 ) -> NDArray[np.bool_]:
     """Which labels 0..n have an allowed area; label 0 has not. ``least_um2`` holds where nothing is set."""
-    least = least_um2 if settings.min_area_um2 is None else settings.min_area_um2
+    least = least_area(settings, least_um2)
     keep = (area_px >= um2_to_px(least, mpp)) & (area_px <= um2_to_px(settings.max_area_um2, mpp))
     keep[0] = False
     return keep
+
+
+def least_area(settings: CellSettings, least_um2: float = LEAST_UM2) -> float:
+    """Least area of a nucleus in µm²: of the settings, else ``least_um2``."""
+    return least_um2 if settings.min_area_um2 is None else settings.min_area_um2
 
 
 def of_right_size(labels: NDArray[np.int32], settings: CellSettings, mpp: float) -> NDArray[np.int32]:

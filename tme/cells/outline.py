@@ -70,6 +70,12 @@ def trace(labels: NDArray[np.int32], level: NDArray[np.float32] | None = None) -
     return _polygons(padded.ravel()[pixel], x, y, ring)
 
 
+def large_enough(outlines: Outlines, least_px: float) -> Outlines:
+    """Those of at least ``least_px`` pixels, of which an outline may cut half a one off its corners."""
+    keep = shapely.area(outlines.polygons) >= least_px - 0.5
+    return Outlines(outlines.labels[keep], outlines.polygons[keep])
+
+
 def _edges(padded: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Flat pixel index and side (0-3) of every edge with a label on its inner side."""
     flat = padded.ravel()

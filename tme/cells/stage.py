@@ -23,7 +23,7 @@ from tme.cells.classify import Calls, classify
 from tme.cells.domain import domain_values, outside
 from tme.cells.engines import SEGMENTERS, Engine, load_engine
 from tme.cells.measure import Measures, measure
-from tme.cells.outline import trace
+from tme.cells.outline import large_enough, trace
 from tme.cells.pigment import black_cells
 from tme.cells.stitch import SAME_CELL_UM, TASK_SCHEMA, merged_slices, pack
 from tme.cells.types import Cells
@@ -35,7 +35,7 @@ from tme.stains.deconvolve import stain_od
 from tme.stains.types import Stain, StainProfile
 from tme.tiles import DEFAULT_TASK_PX, Runner, Window, make_grid, one_by_one
 from tme.tissue.types import TissueMask
-from tme.units import um_to_px
+from tme.units import um2_to_px, um_to_px
 
 COARSEST_MPP = 0.65
 PLACES_A_PIXEL = 64
@@ -221,7 +221,7 @@ def _segment_window(
     stain: Stain,
 ) -> pa.Table:
     found = engine.segment(pixels, mpp, profile)
-    outlines = trace(found.labels, found.level)
+    outlines = large_enough(trace(found.labels, found.level), um2_to_px(found.least_um2, mpp))
     if not len(outlines.labels):
         return TASK_SCHEMA.empty_table()
     measures = measure(found.labels, stain_od(pixels, profile), outlines, mpp)

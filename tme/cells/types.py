@@ -69,9 +69,12 @@ class Detections:
     level : (H, W) float32 or None
         Above 0 in a nucleus, 0 or less outside, NaN where nothing is known (`tme.cells.outline.trace`); None
         if the engine knows no more than the labels.
+    least_um2 : float
+        Instances with a smaller outline are none: of several parts only the largest has one.
     """
 
     labels: NDArray[np.int32]
     til_prob: NDArray[np.float32] | None = None
     til_least: float = 0.5
     level: NDArray[np.float32] | None = None
+    least_um2: float = 0.0

@@ -20,7 +20,7 @@ from tme.tissue.types import TissueMask
 from tme.vessels.connect import Pieces, label_pieces
 from tme.vessels.join import join_masks
 from tme.vessels.mask import OD_STEPS, stain_masks
-from tme.vessels.packed import WindowMask, pack
+from tme.vessels.packed import HUE_PARTS, WindowMask, pack
 from tme.vessels.types import Vessels
 from tme.vessels.windows import vessel_mpp, vessel_window_px
 
@@ -78,18 +78,19 @@ def _window_mask(
 
 def _colours(
     pieces: Pieces, seed: NDArray[np.bool_], density: NDArray[np.float32]
-) -> tuple[tuple[int, int, int], ...]:
-    """Densities of red, green and blue summed over each piece's seeds, in whole levels.
+) -> tuple[tuple[int, int, int, int], ...]:
+    """Hue and darkness of each piece's seeds, summed in whole numbers.
 
-    Only seeds say what colour a piece is: its rim is half section.
+    Only seeds say what colour a piece is, as its rim is half section; and every one says as much as
+    another: a black grain is darker than all of the wall it lies on.
     """
     rows, columns = np.nonzero(seed)
     owner = pieces.labels[rows, columns]
-    levels = np.rint(OD_STEPS * density[rows, columns]).astype(np.float64)
-    red, green, blue = (
-        np.bincount(owner, channel, pieces.count + 1)[1:].astype(int).tolist() for channel in levels.T
-    )
-    return tuple(zip(red, green, blue, strict=True))
+    channels = np.maximum(density[rows, columns].astype(np.float64), 0)
+    dark = channels.sum(axis=1)
+    values = (*np.rint(HUE_PARTS * channels / np.maximum(dark, 1e-6)[:, None]).T, np.rint(OD_STEPS * dark))
+    sums = [np.bincount(owner, each, pieces.count + 1)[1:].astype(int).tolist() for each in values]
+    return tuple(zip(*sums, strict=True))
 
 
 def find_vessels(

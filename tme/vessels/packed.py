@@ -19,6 +19,8 @@ Bits = NDArray[np.bool_]
 
 RECENT = 4
 """Windows of a plane kept unpacked, one MB each."""
+HUE_PARTS = 1000.0
+"""A channel's part in a pixel's density is held in so many parts."""
 
 
 def pack(mask: Bits) -> bytes:
@@ -46,8 +48,9 @@ class WindowMask:
     seeds, density : tuple of int
         Per piece of ``stained`` (8-connected, in the order of their first pixel): seed pixels, and
         the sum of DAB levels over the pixels.
-    colour : tuple of (int, int, int)
-        Per piece, the levels of red, green and blue summed over its seeds.
+    colour : tuple of (int, int, int, int)
+        Per piece, summed over its seeds: parts in a thousand that red, green and blue have in a seed's
+        density, and that density in levels.
     """
 
     core: Box
@@ -56,7 +59,7 @@ class WindowMask:
     dark: bytes
     seeds: tuple[int, ...] = ()
     density: tuple[int, ...] = ()
-    colour: tuple[tuple[int, int, int], ...] = ()
+    colour: tuple[tuple[int, int, int, int], ...] = ()
 
 
 class PackedPlane:

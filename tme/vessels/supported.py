@@ -18,7 +18,7 @@ from tme.stains.black import is_black
 from tme.units import um2_to_px
 from tme.vessels.connect import Pieces, SlideLabels, label_pieces
 from tme.vessels.mask import OD_STEPS
-from tme.vessels.packed import WindowMask, pack, unpack
+from tme.vessels.packed import HUE_PARTS, WindowMask, pack, unpack
 from tme.vessels.windows import CORE_PX
 
 Bits = NDArray[np.bool_]
@@ -54,22 +54,23 @@ def keep_supported(parts: Sequence[WindowMask], mpp: float, drop_black: bool) ->
     """Pieces, connected over the slide, that hold enough seeds and are no specks; nor black, if asked for."""
     labels = SlideLabels(CORE_PX)
     offsets, sizes, seeds = [], [np.zeros(1, np.int64)], [np.zeros(1, np.int64)]
-    colours = [np.zeros((1, 3), np.int64)]
+    colours = [np.zeros((1, 4), np.int64)]
     for part in parts:
         pieces = _pieces(part)
         offsets.append(labels.add(part.core, pieces))
         sizes.append(np.bincount(pieces.label_of, minlength=pieces.count + 1)[1:])
         seeds.append(np.asarray(part.seeds, np.int64))
-        colours.append(np.asarray(part.colour, np.int64).reshape(-1, 3))
+        colours.append(np.asarray(part.colour, np.int64).reshape(-1, 4))
     joined = labels.joined()
     total = joined.max(initial=0) + 1
     size = np.bincount(joined, weights=np.concatenate(sizes), minlength=total)
     seed = np.bincount(joined, weights=np.concatenate(seeds), minlength=total)
     good = (seed >= um2_to_px(MIN_SEED_UM2, mpp)) & (size >= um2_to_px(MIN_PIECE_UM2, mpp))
     if drop_black:
-        channels = np.concatenate(colours).T
-        summed = np.stack([np.bincount(joined, weights=each, minlength=total) for each in channels], axis=1)
-        good &= ~is_black(summed / (OD_STEPS * np.maximum(seed, 1)[:, None]))
+        values = np.concatenate(colours).T
+        *hue, dark = (np.bincount(joined, weights=each, minlength=total) for each in values)
+        mean = np.stack(hue, axis=1) / HUE_PARTS * (dark / OD_STEPS)[:, None]
+        good &= ~is_black(mean / np.maximum(seed, 1)[:, None] ** 2)
     kept = []
     for part, offset in zip(parts, offsets, strict=True):
         keep = np.concatenate([[False], good[joined[offset + 1 : offset + 1 + len(part.seeds)]]])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from tests.cell_scenes import ellipse_mask
-from tme.cells.outline import trace
+from tme.cells.outline import large_enough, trace
 
 EIGHT = np.ones((3, 3), bool)
 CUT = 0.5
@@ -183,3 +183,14 @@ def test_a_level_that_contradicts_the_labels_is_not_followed() -> None:
     for level in (np.full((5, 5), -1.0), np.full((5, 5), 1.0), inverted, np.full((5, 5), np.nan)):
         (polygon,) = trace(labels, level.astype(np.float32)).polygons
         assert polygon.bounds == (1, 1, 4, 4)
+
+
+def test_what_is_large_enough_only_with_its_crumbs_is_not() -> None:
+    labels = np.zeros((20, 40), np.int32)
+    labels[2:7, 2:7] = 3  # 25 pixels
+    labels[2:6, 12:17], labels[10:15, 12] = 5, 5  # 20, and a crumb of 5
+    kept = large_enough(trace(labels), 25)
+    assert kept.labels.tolist() == [3]
+    assert len(kept.polygons) == 1
+    assert large_enough(trace(labels), 20).labels.tolist() == [3, 5]
+    assert len(large_enough(trace(np.zeros_like(labels)), 25).labels) == 0

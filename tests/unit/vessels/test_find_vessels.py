@@ -284,6 +284,13 @@ def test_a_vessel_with_a_grain_on_its_wall_stays() -> None:
     assert beside["area_um2"][0].as_py() == pytest.approx(alone["area_um2"][0].as_py(), rel=0.05)
 
 
+def test_a_grain_that_is_darker_than_all_of_a_pale_vessel_does_not_take_it_along() -> None:
+    scene = Scene(200, 200)
+    scene.path([(80, 100), (120, 100)], wall=5, dab=0.35)
+    scene.grain(112, 100, 7, 3.5, od=3.0)
+    assert vessels_of(scene).table.num_rows == 1
+
+
 def test_a_vessel_that_begins_in_one_window_with_a_grain_in_the_next_is_whole() -> None:
     """The part beyond the border is black alone: colour is asked of pieces joined across windows."""
     edge = CORE_PX * MPP

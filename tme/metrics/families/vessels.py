@@ -14,8 +14,8 @@ CONFOUNDERS = (
     "A vessel cut twice by the section is two objects, unless they lie end to end (vessels.line_um).",
     "Vessels whose walls touch are parted where each has a lumen and a wall of its own and a notch lies "
     "between them; solid ones that touch, and nets, count as one.",
-    "Black grains of pigment are left out by their colour, unless the counterstain is very blue (see the "
-    "cautions); brown ones as large as a capillary can pass for vessels.",
+    "Black grains of pigment are left out by their colour, with vessels they mostly cover, unless the "
+    "counterstain is very blue (see the cautions); brown ones as large as a capillary can pass for vessels.",
 )
 
 COLUMNS = (

@@ -286,9 +286,10 @@ def test_a_vessel_with_a_grain_on_its_wall_stays() -> None:
 
 def test_a_grain_that_is_darker_than_all_of_a_pale_vessel_does_not_take_it_along() -> None:
     scene = Scene(200, 200)
-    scene.path([(80, 100), (120, 100)], wall=5, dab=0.3)
-    scene.grain(112, 100, 9, 4, od=3.0)
-    assert only(vessels_of(scene))["max_feret_um"] > 38
+    scene.path([(85, 100), (115, 100)], wall=12, dab=0.45)
+    alone = only(vessels_of(scene))["area_um2"]
+    scene.grain(100, 100, 10, 3.5, od=3.0)
+    assert only(vessels_of(scene))["area_um2"] > 0.95 * alone
 
 
 def test_a_vessel_that_begins_in_one_window_with_a_grain_in_the_next_is_whole() -> None:

@@ -69,8 +69,10 @@ def keep_supported(parts: Sequence[WindowMask], mpp: float, drop_black: bool) ->
     if drop_black:
         values = np.concatenate(colours).T
         *hue, dark = (np.bincount(joined, weights=each, minlength=total) for each in values)
-        mean = np.stack(hue, axis=1) / HUE_PARTS * (dark / OD_STEPS)[:, None]
-        good &= ~is_black(mean / np.maximum(seed, 1)[:, None] ** 2)
+        count = np.maximum(seed, 1)
+        # The mean hue at the mean darkness: a colour as `is_black` takes it.
+        mean_dark = dark / (OD_STEPS * count)
+        good &= ~is_black(np.stack(hue, axis=1) / (HUE_PARTS * count)[:, None] * mean_dark[:, None])
     kept = []
     for part, offset in zip(parts, offsets, strict=True):
         keep = np.concatenate([[False], good[joined[offset + 1 : offset + 1 + len(part.seeds)]]])

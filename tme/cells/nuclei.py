@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tme.cells.basins import fills, label_moments
+from tme.cells.types import LEAST_UM2
 from tme.config import CellSettings
 from tme.units import um2_to_px, um_to_whole_px
 
 RIM_UM = 1.5
-LEAST_UM2 = 10.0
 TYPICAL_UM2 = 30.0
 
 # Logistic rule for H&E, fitted on 17,000 candidates of four labelled sets (nucleus: within 3 µm of a

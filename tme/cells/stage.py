@@ -23,6 +23,7 @@ from tme.cells.classify import Calls, classify
 from tme.cells.domain import domain_values, outside
 from tme.cells.engines import SEGMENTERS, Engine, load_engine
 from tme.cells.measure import Measures, measure
+from tme.cells.nuclei import least_area
 from tme.cells.outline import large_enough, trace
 from tme.cells.pigment import black_cells
 from tme.cells.stitch import SAME_CELL_UM, TASK_SCHEMA, merged_slices, pack
@@ -183,7 +184,7 @@ def segment_task(
         `tme.cells.stitch.TASK_SCHEMA`.
     """
     tables = [
-        _segment_window(pixels, window, engine, info, mpp, profile, stain)
+        _segment_window(pixels, window, engine, info, mpp, profile, stain, settings)
         for window, pixels in _windows(windows, read, mpp)
     ]
     return pa.concat_tables(tables) if tables else TASK_SCHEMA.empty_table()
@@ -219,9 +220,11 @@ def _segment_window(
     mpp: float,
     profile: StainProfile,
     stain: Stain,
+    settings: CellSettings,
 ) -> pa.Table:
     found = engine.segment(pixels, mpp, profile)
-    outlines = large_enough(trace(found.labels, found.level), um2_to_px(found.least_um2, mpp))
+    least = um2_to_px(least_area(settings, found.least_um2), mpp)
+    outlines = large_enough(trace(found.labels, found.level), least)
     if not len(outlines.labels):
         return TASK_SCHEMA.empty_table()
     measures = measure(found.labels, stain_od(pixels, profile), outlines, mpp)

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from tme.tables import Rows
 
+LEAST_UM2 = 10.0
+"""Least area of a nucleus where neither the settings nor the engine name one."""
+
 CELL_SCHEMA = pa.schema(
     [
         ("cell_id", pa.int64()),
@@ -70,11 +73,12 @@ class Detections:
         Above 0 in a nucleus, 0 or less outside, NaN where nothing is known (`tme.cells.outline.trace`); None
         if the engine knows no more than the labels.
     least_um2 : float
-        Instances with a smaller outline are none: of several parts only the largest has one.
+        Instances with a smaller outline are none, unless the settings name another area; of several parts
+        only the largest has an outline.
     """
 
     labels: NDArray[np.int32]
     til_prob: NDArray[np.float32] | None = None
     til_least: float = 0.5
     level: NDArray[np.float32] | None = None
-    least_um2: float = 0.0
+    least_um2: float = LEAST_UM2

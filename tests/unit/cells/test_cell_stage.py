@@ -261,3 +261,27 @@ def test_a_nucleus_no_window_owns_is_counted_once() -> None:
     ]
     assert [table["in_core"].to_pylist() for table in tables] == [[False], [False]]
     assert sum(table.num_rows for table in merged_slices([pack(table) for table in tables])) == 1
+
+
+class Crumbling:
+    """An engine whose nuclei, labels 1 and 2, have 25 and 49 pixels in one piece and 20 more strewn about."""
+
+    model_id, model_sha256 = "crumbling-1", ""
+
+    def segment(self, rgb: np.ndarray, mpp: float, profile: StainProfile) -> Detections:
+        labels = np.zeros(rgb.shape[:2], np.int32)
+        for label, column, side in ((1, 20, 5), (2, 60, 7)):
+            labels[20 : 20 + side, column : column + side] = label
+            labels[40:50:2, column : column + 8 : 2] = label
+        return Detections(labels)
+
+
+@pytest.mark.parametrize(("least_um2", "kept"), [(None, 1), (5.0, 2), (12.0, 1), (13.0, 0)])
+def test_the_least_area_is_asked_of_outlines_whatever_the_engine(least_um2: float | None, kept: int) -> None:
+    slide = ArraySlide(np.full((100, 100, 3), 200, np.uint8), MPP)
+    windows = make_grid(all_tissue(slide), (100, 100), MPP, 100, 0, fixed=False).windows
+    settings = CellSettings(min_area_um2=least_um2)
+    table = segment_task(
+        windows, slide.read, Crumbling(), slide.info, MPP, profile_of("CD8"), STAINS.get("CD8"), settings
+    )
+    assert table.num_rows == kept

@@ -22,7 +22,7 @@ from tme.cells.engines._runtime import Network, open_network
 from tme.cells.engines._weights import pinned_weights
 from tme.cells.instances import Instances, decode
 from tme.cells.nearest import nearest_within
-from tme.cells.nuclei import least_area, renumbered, right_size
+from tme.cells.nuclei import renumbered, right_size
 from tme.cells.types import Detections
 from tme.config import CellSettings
 from tme.slide.types import RGB
@@ -77,14 +77,13 @@ class NucleusEngine:
         found = decode(answer(self.network, rgb), rule)
         area = np.bincount(found.labels.ravel(), minlength=len(found.peak) + 1).astype(np.float64)
         keep = right_size(area, self.settings, mpp, rule.least_um2)
-        least = least_area(self.settings, rule.least_um2)
         if not dab:
             return Detections(
                 renumbered(found.labels, keep),
                 self._probability(found, mpp)[keep[1:]],
                 self.calibration.least,
                 found.level,
-                least,
+                rule.least_um2,
             )
         nuclei = renumbered(found.labels, keep)
         brown = brown_cells(stain_od(rgb, profile), profile, self.settings, mpp)
@@ -96,7 +95,7 @@ class NucleusEngine:
             by_colour = brown > 0
         # Of the border of what was cut out by its colour the network knows nothing.
         level = np.where(by_colour, np.float32(np.nan), found.level)
-        return Detections(labels, level=level, least_um2=least)
+        return Detections(labels, level=level, least_um2=rule.least_um2)
 
     def _probability(self, found: Instances, mpp: float) -> NDArray[np.float32]:
         """Calibrated probability of lymphocyte per instance."""

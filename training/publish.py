@@ -1,14 +1,11 @@
 """Trained weights -> what tme ships: ONNX files, how they are read, and the numbers of the model card.
 
-    python -m training.publish DATA WORK OUT [--model tmenet-2] [--as DESCRIPTION]
+    python -m training.publish DATA WORK OUT [--model tmenet-2]
 
 WORK holds what `training.make` left, or is the folder of a student of `training.distil`. Thresholds (all but
 `LEAST`) and the curve are chosen on the held fields; both precisions are judged on the same, run by the
 runtime tme uses. Where WORK/held.pt is there, that is done with those weights, which never saw the held
 fields (WORK/judged), and what ships is WORK/weights.pt, which went on with them.
-
-With ``--as DESCRIPTION`` nothing is chosen or judged: weights taught by an earlier network alone
-(`training.views`) are exported, and read as that one was.
 """
 
 from __future__ import annotations
@@ -22,17 +19,9 @@ from typing import Any, get_args
 import numpy as np
 import torch
 
-from tme.cells.engines._description import (
-    Calibration,
-    Description,
-    Precision,
-    Reading,
-    WeightsFile,
-    read_description,
-)
+from tme.cells.engines._description import Calibration, Description, Precision, Reading, WeightsFile
 from tme.cells.engines._runtime import open_network
 from tme.cells.instances import Decoding
-from tme.learn.bundled import folded
 from tme.learn.calibrate import (
     Called,
     called,
@@ -122,18 +111,11 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--model", default="tmenet-2")
-    parser.add_argument(
-        "--as", type=Path, dest="earlier", help="description of the network they learned from"
-    )
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     split = sets.load(chosen.data)
     held = held_fields(split)
     windows = calibration_windows(some_of_every_set(split.train, CALIBRATION_WINDOWS))
-    if chosen.earlier is not None:
-        earlier = read_description(chosen.earlier)
-        ship(chosen.work / "weights.pt", chosen.out, earlier, chosen.model, windows, held)
-        return
     final, judged = chosen.work / "weights.pt", chosen.work / "held.pt"
     paths = exported(judged if judged.exists() else final, chosen.work / "judged", chosen.model, windows)
     answered = ask_file(open_network(paths["fp32"], "cpu")[0], held)
@@ -154,35 +136,16 @@ def main() -> None:
         data=DATA,
     )
     write_scores(written(description, chosen.work / "judged"), held, chosen.work)
-    ship(final, chosen.out, description, chosen.model, windows, held)
-
-
-def ship(
-    weights: Path,
-    out: Path,
-    description: Description,
-    model: str,
-    windows: list[Any],
-    held: Sequence[Field],
-) -> None:
-    """Weights as ONNX files beside a description that is read as another one is."""
-    paths = exported(weights, out, model, windows)
-    print("int8 against fp32 of what ships:", apart(paths, held, description.reading.decoding()))
-    written(description.model_copy(update={"files": pinned(paths), "model_id": model}), out)
-
-
-def loaded(path: Path) -> NucleusNet:
-    """The network of a weights.pt, with batch norms or, as `training.views` leaves it, without."""
-    weights = torch.load(path, weights_only=True)
-    network = folded() if "stem.0.bias" in weights else NucleusNet()
-    network.load_state_dict(weights)
-    return network
+    shipped = exported(final, chosen.out, chosen.model, windows)
+    print("int8 against fp32 of what ships:", apart(shipped, held, rule))
+    written(description.model_copy(update={"files": pinned(shipped)}), chosen.out)
 
 
 def exported(weights: Path, folder: Path, model: str, windows: list[Any]) -> dict[Precision, Path]:
     """Weights as ONNX files, at both precisions."""
     folder.mkdir(parents=True, exist_ok=True)
-    network = loaded(weights)
+    network = NucleusNet()
+    network.load_state_dict(torch.load(weights, weights_only=True))
     paths: dict[Precision, Path] = {name: folder / f"{model}-{name}.onnx" for name in get_args(Precision)}
     export_fp32(network, paths["fp32"])
     export_int8(paths["fp32"], paths["int8"], windows)

@@ -112,14 +112,17 @@ class Sampler:
 
     def batch(self, step: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         """(N, 3, S, S) uint8 images and (N, 9, S, S) float32 targets of a step."""
-        crops = [self.crop(step, place) for place in range(self.recipe.batch)]
-        images = [crop.rgb.transpose(2, 0, 1) for crop in crops]
-        return np.stack(images), np.stack([make_targets(crop).stacked() for crop in crops])
+        images, targets = [], []
+        for place in range(self.recipe.batch):
+            rng = np.random.default_rng([self.recipe.seed, step, place])
+            chosen = self.fields[rng.choice(len(self.fields), p=self.chance)]
+            crop = self._crop(chosen, rng)
+            images.append(crop.rgb.transpose(2, 0, 1))
+            targets.append(make_targets(crop).stacked())
+        return np.stack(images), np.stack(targets)
 
-    def crop(self, step: int, place: int) -> Crop:
+    def _crop(self, chosen: Field, rng: np.random.Generator) -> Crop:
         """A crop of a field; of a small field, with three others of its set, so that little is empty."""
-        rng = np.random.default_rng([self.recipe.seed, step, place])
-        chosen = self.fields[rng.choice(len(self.fields), p=self.chance)]
         side = self.recipe.side
         if not self.small[chosen.dataset] or not _is_small(chosen, side):
             return draw_crop(chosen, side, self.recipe.strength, rng)
@@ -193,6 +196,7 @@ def fit(
             images, targets = waiting.pop(0).result()
             waiting.append(pool.submit(sampler.batch, state.step + AHEAD))
             parts = _step(state, images, targets, recipe)
+            state.step += 1
             seen += 1
             for name, value in parts.items():
                 sums[name] += value
@@ -210,23 +214,18 @@ def fit(
 
 
 def _step(state: State, images: Any, targets: Any, recipe: Recipe) -> dict[str, float]:
+    for group in state.optimiser.param_groups:
+        group["lr"] = rate_at(state.step, recipe)
     state.network.train()
     rgb = torch.from_numpy(images).float().to(memory_format=torch.channels_last)
     parts = losses(state.network(rgb), torch.from_numpy(targets))
-    advance(state, sum(WEIGHTS[name] * value for name, value in parts.items()), recipe)
-    return {name: float(value.detach()) for name, value in parts.items()}
-
-
-def advance(state: State, loss: Any, recipe: Recipe) -> None:
-    """One step down a loss, at the rate of the recipe; the mean follows."""
-    for group in state.optimiser.param_groups:
-        group["lr"] = rate_at(state.step, recipe)
+    total = sum(WEIGHTS[name] * value for name, value in parts.items())
     state.optimiser.zero_grad()
-    loss.backward()
+    total.backward()
     torch.nn.utils.clip_grad_norm_(state.network.parameters(), 5.0)
     state.optimiser.step()
     _average(state, recipe)
-    state.step += 1
+    return {name: float(value.detach()) for name, value in parts.items()}
 
 
 def _average(state: State, recipe: Recipe) -> None:

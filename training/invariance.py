@@ -20,6 +20,7 @@ from scipy.spatial import cKDTree
 
 from tme.cells.engines._description import Precision, read_description, weights_file
 from tme.cells.engines._runtime import open_network
+from tme.cells.engines._views import viewed
 from tme.cells.engines.tmenet import answer
 from tme.cells.instances import Instances, decode
 from tme.learn.augment import plain_crop
@@ -45,11 +46,11 @@ TURNS: dict[str, tuple[int, bool]] = {
 }
 
 
-def opened(path: Path, precision: Precision) -> tuple[Count, Reader]:
+def opened(path: Path, precision: Precision, views: int) -> tuple[Count, Reader]:
     """A network and how it is read, from its description."""
     description = read_description(path)
     reader = Reader(description.reading.decoding(), description.calibration)
-    network = open_network(weights_file(description, path.parent, precision)[0], "cpu")[0]
+    network = viewed(open_network(weights_file(description, path.parent, precision)[0], "cpu")[0], views)
 
     def count(rgb: RGB) -> Instances:
         return without_specks(decode(answer(network, rgb), reader.rule), reader.rule.least_um2)
@@ -115,9 +116,10 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("description", type=Path)
     parser.add_argument("--precision", default="int8", choices=["int8", "fp32"])
+    parser.add_argument("--views", type=int, default=1, choices=[1, 2, 4, 8])
     parser.add_argument("--every", action="store_true", help="fields learned from too")
     chosen = parser.parse_args()
-    count, reader = opened(chosen.description, chosen.precision)
+    count, reader = opened(chosen.description, chosen.precision, chosen.views)
     split = sets.load(chosen.data)
     asked = [*split.held, *(split.train if chosen.every else ())]
     held = dict(sets.by_set(asked))

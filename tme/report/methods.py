@@ -100,9 +100,10 @@ def _cells(run: Run, rows: Sequence[Row]) -> str:
     models = sorted({row.get("model_id", "") for row in counted} - {""})
     mpps = sorted({number_text(value_of(row.get("work_mpp_um"))) for row in counted})
     cells = run.config.cells
+    views = f", from {cells.views} turned, mirrored and shifted views" if cells.views > 1 else ""
     text = (
-        f"Nuclei were segmented with {_listed(models) or cells.engine} at {_listed(mpps)} µm per pixel; "
-        f"objects over {cells.max_area_um2:g} µm² were dropped."
+        f"Nuclei were segmented with {_listed(models) or cells.engine} at {_listed(mpps)} µm per pixel"
+        f"{views}; objects over {cells.max_area_um2:g} µm² were dropped."
     )
     stains = {row.get("stain", "") for row in counted}
     if "HE" in stains:

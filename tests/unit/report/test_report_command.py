@@ -207,6 +207,9 @@ class TestWords:
         assert "at least 0.7 mm²" in text["Measurements"]
         assert "0.8 for mvd_per_mm2" in text["Change"]
         assert "Outcomes" not in text
+        assert "views" not in " ".join(text.values())
+        several = Config.model_validate({"cells": {"views": 4}})
+        assert "from 4 turned" in " ".join(dict(methods_text(read_run(results, several))).values())
         assert call("associate", str(results), str(outcomes)) == 0
         assert "Benjamini" in dict(methods_text(read_run(results, Config())))["Outcomes"]
 

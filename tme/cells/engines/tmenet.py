@@ -19,6 +19,7 @@ from tme.cells.engines._brown import brown_cells
 from tme.cells.engines._description import Description, read_description, weights_file
 from tme.cells.engines._parting import Labels, around
 from tme.cells.engines._runtime import Network, open_network
+from tme.cells.engines._views import viewed
 from tme.cells.engines._weights import pinned_weights
 from tme.cells.instances import Instances, decode
 from tme.cells.nearest import nearest_within
@@ -191,7 +192,7 @@ class NucleusSegmenter:
         description = read_description(path)
         weights, sha256 = weights_file(description, path.parent, settings.precision)
         network, _ = open_network(weights, settings.device)
-        return NucleusEngine(description, network, settings, sha256)
+        return NucleusEngine(description, viewed(network, settings.views), settings, sha256)
 
 
 FETCH = "leave cells.weights empty for the weights that come with tme, or make your own with `tme train`"

@@ -1,6 +1,6 @@
 """What the network costs beside a StarDist-shaped one, in one run, and what is done with its answers.
 
-    python -m training.bench IMAGE [--rounds N]
+    python -m training.bench IMAGE [--rounds N] [--views N]
 
 Both in the runtime tme uses, one thread, fp32, round robin on the same window; then tme's own at int8, the
 decoding, outlines and measures. IMAGE is an RGB TIFF of at least 2048 x 2048 px at about 0.5 µm/px.
@@ -88,12 +88,16 @@ def main() -> None:
     )
     parser.add_argument("image", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--views", type=int, default=1, choices=[1, 2, 4, 8])
     chosen = parser.parse_args()
     rgb = np.ascontiguousarray(tifffile.imread(chosen.image)[:SIDE, :SIDE, :3])
     folder = Path(tempfile.mkdtemp())
     export(StarDistShape(), folder / "stardist.onnx")
     other = open_network(folder / "stardist.onnx", "cpu")[0]
-    fp32, int8 = (load_engine(CellSettings(engine="tmenet", precision=name)) for name in ("fp32", "int8"))
+    fp32, int8 = (
+        load_engine(CellSettings(engine="tmenet", precision=name, views=chosen.views))
+        for name in ("fp32", "int8")
+    )
     planes = answer(int8.network, rgb)
     found = decode(planes, int8.rule)
     outlines = trace(found.labels, found.level)

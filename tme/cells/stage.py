@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from tme.cells.classify import Calls, classify
 from tme.cells.domain import domain_values, outside
-from tme.cells.engines import SEGMENTERS, Engine, load_engine
+from tme.cells.engines import SEGMENTERS, Engine, halo_px, load_engine
 from tme.cells.measure import Measures, measure
 from tme.cells.nuclei import least_area
 from tme.cells.outline import large_enough, trace
@@ -104,7 +104,7 @@ def cell_slices(
         slide.info.size_at(mpp),
         mpp,
         segmenter.core_px,
-        segmenter.halo_px,
+        halo_px(settings),
         segmenter.fixed_window,
     )
     function = partial(

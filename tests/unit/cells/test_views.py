@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from tme.cells.engines import halo_px
 from tme.cells.engines._views import SPAN, VIEWS, Viewed, turned, turned_back, viewed
 from tme.cells.engines.tmenet import NucleusSegmenter
 from tme.config import CellSettings
@@ -102,6 +103,18 @@ def test_the_network_that_ships_depends_less_on_how_a_slide_lies() -> None:
         return float(np.abs(turned_back(lying, 6)[inner] - network(rgb)[inner]).mean())
 
     assert apart(8) < 0.6 * apart(1)
+
+
+def test_neighbouring_windows_say_the_same_of_what_both_see() -> None:
+    slide = render_slide(SlideSpec("HE", area_mm2=0.15), 79)
+    rgb = np.ascontiguousarray(slide.pixels[:416, :480])
+    network = NucleusSegmenter().load(CellSettings(views=8)).network
+    whole, moved = network(rgb), network(np.ascontiguousarray(rgb[48:, 96:]))
+    halo = halo_px(CellSettings(views=8))
+    inner = np.s_[:, halo:-halo, halo:-halo]
+    assert moved[inner].size
+    assert halo_px(CellSettings()) == NucleusSegmenter.halo_px == halo - SPAN
+    np.testing.assert_array_equal(whole[:, 48:, 96:][inner], moved[inner])
 
 
 def test_other_engines_have_no_views() -> None:

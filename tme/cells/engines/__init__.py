@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Protocol
 
+from tme.cells.engines._views import SPAN
 from tme.cells.types import Detections
 from tme.config import CellSettings
 from tme.memory import keep_freed
@@ -90,6 +91,11 @@ class Segmenter(Protocol):
 SEGMENTERS: Registry[Segmenter] = Registry("segmenter", "tme.cells.engines", "tme.segmenters")
 
 
+def halo_px(settings: CellSettings) -> int:
+    """Context a window needs on every side: the engine's, and a step more where shifted views see further."""
+    return SEGMENTERS.get(settings.engine).halo_px + (SPAN if settings.views > 1 else 0)
+
+
 @lru_cache(maxsize=2)
 def load_engine(settings: CellSettings) -> Engine:
     """The engine the settings name, loaded once per process, which then works through windows."""
@@ -97,4 +103,4 @@ def load_engine(settings: CellSettings) -> Engine:
     return SEGMENTERS.get(settings.engine).load(settings)
 
 
-__all__ = ["SEGMENTERS", "Engine", "Segmenter", "load_engine"]
+__all__ = ["SEGMENTERS", "Engine", "Segmenter", "halo_px", "load_engine"]

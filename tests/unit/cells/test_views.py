@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from tme.cells.engines import halo_px
-from tme.cells.engines._views import SPAN, VIEWS, Viewed, turned, turned_back, viewed
+from tme.cells.engines._views import STRIDE, VIEWS, Viewed, turned, turned_back, viewed
 from tme.cells.engines.tmenet import NucleusSegmenter
 from tme.config import CellSettings
 from tme.testing.render import SlideSpec, render_slide
@@ -28,8 +28,8 @@ def by_pixel(rgb: RGBImage) -> Answer:
 def by_place(rgb: RGBImage) -> Answer:
     """A network that answers 1 in the first row and column of each of its steps, else 0."""
     answer = np.zeros((5, *rgb.shape[:2]), np.float32)
-    answer[0, ::SPAN] = 1
-    answer[0, :, ::SPAN] = 1
+    answer[0, ::STRIDE] = 1
+    answer[0, :, ::STRIDE] = 1
     return answer
 
 
@@ -61,7 +61,7 @@ def test_eight_views_are_the_eight_symmetries_each_shifted_otherwise() -> None:
     assert sorted(view for view, _ in VIEWS) == list(range(8))
     for places in zip(*(shift for _, shift in VIEWS), strict=True):
         assert len(set(places)) == 8
-        assert 0 <= min(places) <= max(places) < SPAN
+        assert 0 <= min(places) <= max(places) < STRIDE
 
 
 @pytest.mark.parametrize("views", [2, 4, 8])
@@ -81,7 +81,7 @@ def test_where_a_window_begins_matters_less_with_every_view(views: int, most: fl
     rgb = np.zeros((64, 96, 3), np.uint8)
     answer = Viewed(network, views)(rgb)
     assert len(asked) == views
-    assert all(height % SPAN == 0 and width % SPAN == 0 for height, width in asked)
+    assert all(height % STRIDE == 0 and width % STRIDE == 0 for height, width in asked)
     assert answer.shape == (5, 64, 96)
     assert answer[0].max() <= most
     assert answer[0].mean() == pytest.approx(by_place(rgb)[0].mean(), rel=0.05)
@@ -113,7 +113,7 @@ def test_neighbouring_windows_say_the_same_of_what_both_see() -> None:
     halo = halo_px(CellSettings(views=8))
     inner = np.s_[:, halo:-halo, halo:-halo]
     assert moved[inner].size
-    assert halo_px(CellSettings()) == NucleusSegmenter.halo_px == halo - SPAN
+    assert halo_px(CellSettings()) == NucleusSegmenter.halo_px == halo - STRIDE
     np.testing.assert_array_equal(whole[:, 48:, 96:][inner], moved[inner])
 
 

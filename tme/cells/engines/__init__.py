@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Protocol
 
-from tme.cells.engines._views import SPAN
+from tme.cells.engines._views import STRIDE
 from tme.cells.types import Detections
 from tme.config import CellSettings
 from tme.memory import keep_freed
@@ -93,7 +93,7 @@ SEGMENTERS: Registry[Segmenter] = Registry("segmenter", "tme.cells.engines", "tm
 
 def halo_px(settings: CellSettings) -> int:
     """Context a window needs on every side: the engine's, and a step more where shifted views see further."""
-    return SEGMENTERS.get(settings.engine).halo_px + (SPAN if settings.views > 1 else 0)
+    return SEGMENTERS.get(settings.engine).halo_px + (STRIDE if settings.views > 1 else 0)
 
 
 @lru_cache(maxsize=2)

@@ -18,9 +18,9 @@ from tme.slide.types import RGB
 Answer = NDArray[np.float32]
 RIGHT, DOWN = 2, 3
 """Where in an answer the arrows to a nucleus' centre are."""
-SPAN = 16
+STRIDE = 16
 """Pixels after which a network that works in steps looks at a window alike again."""
-VIEWS = tuple((view, (5 * k % SPAN, 11 * k % SPAN)) for k, view in enumerate((0, 5, 2, 7, 1, 4, 3, 6)))
+VIEWS = tuple((view, (5 * k % STRIDE, 11 * k % STRIDE)) for k, view in enumerate((0, 5, 2, 7, 1, 4, 3, 6)))
 """Symmetries of a square and shifts (down, right): the first two, four or all eight are used."""
 
 
@@ -56,12 +56,12 @@ class Viewed:
         self.views = VIEWS[:views]
 
     def __call__(self, rgb: RGB) -> Answer:
-        """(H, W, 3) uint8, sides multiples of `SPAN` -> (C, H, W) float32."""
+        """(H, W, 3) uint8, sides multiples of `STRIDE` -> (C, H, W) float32."""
         height, width = rgb.shape[:2]
         total: Any = 0.0
         for view, (down, right) in self.views:
             # All views of one size: the runtime prepares anew for every size it meets.
-            wide = np.pad(rgb, ((down, SPAN - down), (right, SPAN - right), (0, 0)), mode="symmetric")
+            wide = np.pad(rgb, ((down, STRIDE - down), (right, STRIDE - right), (0, 0)), mode="symmetric")
             seen = turned_back(self.network(np.ascontiguousarray(turned(wide, view))), view)
             total = total + seen[:, down : down + height, right : right + width]
         return np.asarray(total / np.float32(len(self.views)), np.float32)

@@ -19,7 +19,7 @@ from tme.cells.engines._brown import brown_cells
 from tme.cells.engines._description import Description, read_description, weights_file
 from tme.cells.engines._parting import Labels, around
 from tme.cells.engines._runtime import Network, open_network
-from tme.cells.engines._views import viewed
+from tme.cells.engines._views import STRIDE, viewed
 from tme.cells.engines._weights import pinned_weights
 from tme.cells.instances import Instances, decode
 from tme.cells.nearest import nearest_within
@@ -33,7 +33,6 @@ from tme.stains.types import StainProfile
 from tme.units import um2_to_px, um_to_px
 
 BUNDLED = Path(__file__).parent / "weights" / "tmenet-2.json"
-STRIDE = 16
 GLASS = 255
 GAP_UM = 0.5
 """Around the cells of one kind none of the other is looked for: their rim is not one."""

@@ -18,7 +18,6 @@ import numpy as np
 
 from tme.cells.engines._description import Calibration, Precision, read_description, weights_file
 from tme.cells.engines._runtime import open_network
-from tme.cells.engines._views import viewed
 from tme.cells.instances import Decoding
 from tme.learn.calibrate import called, expected_error, reliability
 from tme.learn.compare import ask_file
@@ -58,14 +57,14 @@ def scores(answered: Sequence[Answered], rule: Decoding, curve: Calibration) -> 
     return table
 
 
-def write_scores(path: Path, held: Sequence[Field], work: Path, views: int = 1) -> None:
+def write_scores(path: Path, held: Sequence[Field], work: Path) -> None:
     """WORK/scores.json: precision -> data set -> scores of the weights a description names."""
     description = read_description(path)
     rule, curve = description.reading.decoding(), description.calibration
     table = {}
     for precision in get_args(Precision):
         network = open_network(weights_file(description, path.parent, precision)[0], "cpu")[0]
-        table[precision] = scores(ask_file(viewed(network, views), held), rule, curve)
+        table[precision] = scores(ask_file(network, held), rule, curve)
         for name, row in table[precision].items():
             print(precision, name, {key: value for key, value in row.items() if key != "reliability"})
     (work / "scores.json").write_text(json.dumps(table, indent=1))
@@ -79,9 +78,8 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("work", type=Path)
     parser.add_argument("description", type=Path)
-    parser.add_argument("--views", type=int, default=1, choices=[1, 2, 4, 8])
     chosen = parser.parse_args()
-    write_scores(chosen.description, held_fields(sets.load(chosen.data)), chosen.work, chosen.views)
+    write_scores(chosen.description, held_fields(sets.load(chosen.data)), chosen.work)
 
 
 if __name__ == "__main__":

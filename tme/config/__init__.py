@@ -2,6 +2,7 @@
 
 from tme.config.load import load_config
 from tme.config.settings import (
+    OWN_NETWORK,
     REPEATABILITY_FORMAT,
     CellSettings,
     ChangeSettings,
@@ -20,6 +21,7 @@ from tme.config.settings import (
 )
 
 __all__ = [
+    "OWN_NETWORK",
     "REPEATABILITY_FORMAT",
     "CellSettings",
     "ChangeSettings",

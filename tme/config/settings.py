@@ -144,7 +144,7 @@ class StainSettings(Settings):
 
 
 OWN_NETWORK = "tmenet"
-"""The engine whose answers the settings of networks are about."""
+"""Name of the default engine, which alone averages views."""
 
 
 class CellSettings(Settings):

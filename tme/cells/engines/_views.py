@@ -31,13 +31,17 @@ def turned(image: NDArray[Any], view: int) -> NDArray[Any]:
 
 def turned_back(answer: Answer, view: int) -> Answer:
     """(C, H, W) answers to a turned image as answers to the image itself, arrows and all."""
-    quarters = view % 4
-    out = np.rot90(answer, -quarters, (1, 2)).copy()
-    for _ in range(quarters):
-        out[[RIGHT, DOWN]] = np.stack([-out[DOWN], out[RIGHT]])
-    if view >= 4:
-        out = out[:, :, ::-1].copy()
+    quarters, mirrored = view % 4, view >= 4
+    lying = np.rot90(answer, -quarters, (1, 2))
+    if mirrored:
+        lying = lying[:, :, ::-1]
+    out = lying.copy()
+    if quarters % 2:
+        out[RIGHT], out[DOWN] = lying[DOWN], lying[RIGHT]
+    if (quarters in (1, 2)) != mirrored:
         out[RIGHT] *= -1
+    if quarters in (2, 3):
+        out[DOWN] *= -1
     return out
 
 
@@ -63,7 +67,7 @@ class Viewed:
             # All views of one size: the runtime prepares anew for every size it meets.
             wide = np.pad(rgb, ((down, STRIDE - down), (right, STRIDE - right), (0, 0)), mode="symmetric")
             seen = turned_back(self.network(np.ascontiguousarray(turned(wide, view))), view)
-            total = total + seen[:, down : down + height, right : right + width]
+            total += seen[:, down : down + height, right : right + width]
         return np.asarray(total / np.float32(len(self.views)), np.float32)
 
 

@@ -25,7 +25,7 @@ from tme.cells.instances import Instances, decode
 from tme.cells.nearest import nearest_within
 from tme.cells.nuclei import renumbered, right_size
 from tme.cells.types import Detections
-from tme.config import CellSettings
+from tme.config import OWN_NETWORK, CellSettings
 from tme.slide.types import RGB
 from tme.stains import STAINS
 from tme.stains.deconvolve import stain_od
@@ -170,7 +170,7 @@ class NucleusSegmenter:
     The halo is what the network sees on each side of a pixel; core and halo together are 128 strides.
     """
 
-    name = "tmenet"
+    name = OWN_NETWORK
     mpp = 0.5
     core_px = 1824
     halo_px = 112
@@ -196,4 +196,4 @@ class NucleusSegmenter:
 
 FETCH = "leave cells.weights empty for the weights that come with tme, or make your own with `tme train`"
 
-SEGMENTERS.add("tmenet", NucleusSegmenter())
+SEGMENTERS.add(OWN_NETWORK, NucleusSegmenter())

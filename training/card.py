@@ -1,10 +1,11 @@
 """What a training left -> the model card: its numbers, curves and reliability as a page with pictures.
 
-    python -m training.card DATA WORK STUDENT DOCS
+    python -m training.card DATA WORK RUN MORE DOCS [--student K]
 
-Reads log.csv and recipe.json of WORK (`training.distil`), what `training.publish` left in WORK/STUDENT, and
-DOCS/designs.csv (`training.designs`); writes DOCS/model-card.md and DOCS/images. Words that no run can
-write (terms, failures seen by eye, what it must not be used for) are in `training/card.md`.
+Reads what `training.publish` left in WORK, logs and recipe of RUN (`training.distil`), the recipe of MORE,
+which went on from there with every field, and DOCS/designs.csv (`training.designs`); writes
+DOCS/model-card.md and DOCS/images. Words that no run can write (terms, failures seen by eye, what it must
+not be used for) are in `training/card.md`.
 """
 
 from __future__ import annotations
@@ -38,18 +39,18 @@ COLUMNS = {
 }
 
 
-def curves(log: Path, student: int, out: Path) -> None:
+def curves(run: Path, student: int, out: Path) -> None:
     """Losses of the teacher and of a student, against steps."""
-    with log.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    steps = [int(row["step"]) for row in rows]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
-    for panel, who in ((left, "teacher"), (right, f"student{student}")):
+    figure, panels = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained", sharey=True)
+    for panel, kind, who in zip(panels, ("teacher", "students"), ("teacher", str(student)), strict=True):
+        with (run / f"{kind}.csv").open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
         for part in WEIGHTS:
-            panel.plot(steps, [float(row[f"{who}.{part}"]) for row in rows], label=part)
-        panel.set(title=who.rstrip("0123456789"), xlabel="step", yscale="log", ylim=(0.15, 4))
-    left.set_ylabel("loss on training crops")
-    right.legend(frameon=False)
+            losses = [float(row[f"{who}.{part}"]) for row in rows]
+            panel.plot([int(row["step"]) for row in rows], losses, label=part)
+        panel.set(title=kind.rstrip("s"), xlabel="step", yscale="log", ylim=(0.15, 4))
+    panels[0].set_ylabel("loss on training crops")
+    panels[1].legend(frameon=False)
     figure.savefig(out, dpi=110)
     plt.close(figure)
 
@@ -89,11 +90,6 @@ def designs_table(file: Path) -> str:
     return "\n".join(lines)
 
 
-def _last_step(log: Path) -> int:
-    with log.open(newline="", encoding="utf-8") as file:
-        return int(list(csv.DictReader(file))[-1]["step"])
-
-
 def _number(value: float) -> str:
     return f"{value:.1f}" if value > 1 else f"{value:.3f}".lstrip("0") or "0"
 
@@ -127,16 +123,17 @@ def main() -> None:
     )
     parser.add_argument("data", type=Path)
     parser.add_argument("work", type=Path)
-    parser.add_argument("student", type=int)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("more", type=Path)
     parser.add_argument("docs", type=Path)
+    parser.add_argument("--student", type=int, default=0)
     chosen = parser.parse_args()
-    mine = chosen.work / str(chosen.student)
-    scores = json.loads((mine / "scores.json").read_text())
-    (description,) = (mine / "judged").glob("*.json")
-    recipe = json.loads((chosen.work / "recipe.json").read_text())
+    scores = json.loads((chosen.work / "scores.json").read_text())
+    (description,) = (chosen.work / "judged").glob("*.json")
+    recipe, more = (json.loads((one / "recipe.json").read_text()) for one in (chosen.run, chosen.more))
     images = chosen.docs / "images"
     images.mkdir(parents=True, exist_ok=True)
-    curves(chosen.work / "log.csv", chosen.student, images / "training-curves.png")
+    curves(chosen.run, chosen.student, images / "training-curves.png")
     reliability_picture(scores["fp32"], images / "reliability.png")
     words = Template((Path(__file__).parent / "card.md").read_text(encoding="utf-8"))
     text = words.substitute(
@@ -144,9 +141,12 @@ def main() -> None:
         fp32=table(scores["fp32"]),
         int8=table(scores["int8"]),
         designs=designs_table(chosen.docs / "designs.csv"),
-        steps=recipe["steps"],
-        more=_last_step(chosen.work / "log.csv") - recipe["steps"],
+        teacher_steps=recipe["steps"]["teacher"],
+        steps=recipe["steps"]["students"],
+        teacher_more=more["steps"]["teacher"],
+        more=more["steps"]["students"],
         batch=recipe["batch"],
+        reuse=recipe["reuse"],
         least=read_description(description).calibration.least,
         rendered_mm2=synthetic.AREA_MM2,
     )

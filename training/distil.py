@@ -1,15 +1,20 @@
-"""A teacher too large to ship, and students small enough to, from one stream of crops on one GPU.
+"""A teacher too large to ship, then students small enough to, from one stream of crops on one GPU.
 
-    python -m training.distil DATA WORK --student 16,40,80,128/1,1,2=START/weights.pt ... --steps N [--more M]
+    python -m training.distil DATA WORK --student 32,40,80,128/1,1,1 ... --teacher-steps N --steps M
+    python -m training.distil DATA MORE --teacher WORK/teacher.pt --student 32,40,80,128/1,1,1=WORK/0.pt \\
+        --everything --teacher-steps N --steps M
 
-The teacher (`TEACHER`) learns from labels alone. Each student learns from labels and from the teacher's
-running mean, whose answers reach where nobody labelled: outlines on fields of centres, classes of nuclei
-without one (Hinton et al., Distilling the Knowledge in a Neural Network, 2015). Batches are those of
-`tme.learn.fit.Sampler`, made by worker processes; the same numbers give the same crops.
+The teacher (`TEACHER`) learns from labels alone. Then each student learns from labels and from the teacher's
+answers, the mean of several views of a crop (`TURNS`), which reach where nobody labelled: outlines on fields
+of centres, classes of nuclei without one (Hinton et al., Distilling the Knowledge in a Neural Network, 2015;
+that it pays to go on for long: Beyer et al., Knowledge distillation: A good teacher is patient and
+consistent, 2022). Batches are those of `tme.learn.fit.Sampler`, made by worker processes; the last ones stay
+on a shelf, from which each step takes crops turned and mirrored anew, since a GPU learns faster than
+processes draw. The same numbers give the same crops.
 
-``--more M`` goes on for M steps with the held fields among those learned from: what ships then has seen
-every label, and its scores are those of the weights before. Student K leaves WORK/K/held.pt and
-WORK/K/weights.pt for `training.publish`.
+``--everything`` learns from the held fields too: what ships then has seen every label, and its scores are
+those of the run it started from. Student K leaves WORK/K.pt for `training.publish`, the teacher
+WORK/teacher.pt.
 """
 
 from __future__ import annotations
@@ -17,7 +22,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -25,27 +30,36 @@ from time import monotonic
 from typing import Any
 
 import cv2
+import numpy as np
 import torch
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
-from tme.learn.field import Field
 from tme.learn.fit import Recipe, Sampler, append_row, decaying, described, kept_at, rate_at
 from tme.learn.losses import WEIGHTS, losses
 from tme.learn.network import NucleusNet
 from tme.learn.targets import CENTRE_PX
 from tme.safety import file_sha256
 from training import sets, synthetic
-from training.make import SHARES, watch
+from training.make import SHARES
 
 TEACHER = ((48, 96, 160, 256), (2, 2, 3))
-TEACHER_RATE, STUDENT_RATE, MORE_RATE = 2e-3, 1.5e-3, 8e-4
-TRUSTED = (0.1, 0.4)
-"""Shares of the steps between which the weight of the teacher's answers grows from 0 to 1."""
+TEACHER_RATE, STUDENT_RATE = 2e-3, 1.5e-3
 PEAK_PX2 = 2 * math.pi * CENTRE_PX**2
 """Sum of one centre's peak."""
+TURNS = (0, 7)
+"""Views of a crop whose answers the teacher gives the mean of; see `turned`."""
+SYMMETRIES = 8
+SHELF = 512
+"""Batches kept to draw from."""
+TONE = 0.06
+"""Spread of the logarithm of each colour's gamma, drawn anew each time a crop is taken from the shelf."""
 WARM = 3
-EVERY = 250
+EVERY = 500
+GUESS = 40.0
+"""Steps a second, until the speed is known."""
+PACE = (60, 160)
+"""Batches between which the speed is measured where a time is given and not a number of steps."""
 LOOKS = {"HE": 500, "CD8": 90, "CD31": 50}
 
 
@@ -98,12 +112,12 @@ class Learner:
             group["lr"].fill_(rate)
         self.follow.fill_(1 - kept_at(step, self.recipe))
 
-    def learn(self, answer: Any, targets: Any, taught: Any | None, trust: Any) -> None:
+    def learn(self, answer: Any, targets: Any, taught: Any | None) -> None:
         """One step from answers of the network."""
         parts = losses(answer, targets)
         total = sum(WEIGHTS[name] * value for name, value in parts.items())
         if taught is not None:
-            total = total + trust * soft_loss(answer, taught)
+            total = total + soft_loss(answer, taught)
         total.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimiser.step()
@@ -136,26 +150,89 @@ def soft_loss(answer: Any, taught: Any) -> Any:
     )
 
 
-class School:
-    """Teacher and students and one step of all of them, replayed as one graph on a GPU."""
+def turned(planes: Any, turn: int, arrows: int | None) -> Any:
+    """(N, C, S, S) under one of the eight symmetries of a square, each its own way back but for 5 and 6.
 
-    def __init__(self, teacher: Learner, students: Sequence[Learner], device: torch.device) -> None:
-        self.teacher, self.students = teacher, students
-        self.device = device
-        self.trust = torch.zeros((), device=device)
-        self.graph: Any = None
+    Bit 1 mirrors left and right, bit 2 up and down, bit 4 then swaps rows and columns. Channels ``arrows``
+    and the one after, if there are any, are arrows in x and y.
+    """
+    flat = [axis for bit, axis in ((1, 3), (2, 2)) if turn & bit]
+    out = planes.flip(flat) if flat else planes
+    if turn & 4:
+        out = out.transpose(2, 3)
+    if arrows is None:
+        return out
+    x, y = out[:, arrows : arrows + 1], out[:, arrows + 1 : arrows + 2]
+    x, y = (-x if turn & 1 else x), (-y if turn & 2 else y)
+    return torch.cat([out[:, :arrows], *((y, x) if turn & 4 else (x, y)), out[:, arrows + 2 :]], 1)
+
+
+def mean_answer(network: NucleusNet, rgb: Any) -> Any:
+    """(N, 5, H, W) mean of the answers to several views of (N, 3, H, W) crops."""
+    answers = [turned(network(turned(rgb, turn, None)).float(), turn, 2) for turn in TURNS]
+    return torch.stack(answers).mean(0)
+
+
+class Shelf:
+    """The last batches, on the device; crops are taken from it turned, mirrored and toned.
+
+    Parameters
+    ----------
+    batches, size : int
+        How many are kept, and crops in each.
+    """
+
+    def __init__(self, batches: int, size: int, device: torch.device) -> None:
+        self.batches, self.size, self.device = batches, size, device
+        self.filled = 0
         self.images: Any = None
         self.targets: Any = None
+        self.chosen = torch.zeros(size, dtype=torch.long, device=device)
+        self.tone = torch.ones(size, 3, 1, 1, device=device)
 
-    def step(self, images: Any, targets: Any, step: int, of: int, trust: float) -> None:
-        """Let everybody learn from a batch."""
+    def put(self, images: Any, targets: Any) -> None:
+        """Keep a batch in the oldest one's place."""
         if self.images is None:
-            self.images = torch.empty_like(images, device=self.device)
-            self.targets = torch.empty_like(targets, device=self.device)
-        self.images.copy_(images, non_blocking=True)
-        self.targets.copy_(targets, non_blocking=True)
-        self.trust.fill_(trust)
-        for learner in (self.teacher, *self.students):
+            room = self.batches * self.size
+            self.images = torch.empty((room, *images.shape[1:]), dtype=images.dtype, device=self.device)
+            self.targets = torch.empty((room, *targets.shape[1:]), dtype=targets.dtype, device=self.device)
+        first = self.filled % self.batches * self.size
+        place = slice(first, first + self.size)
+        self.images[place].copy_(images, non_blocking=True)
+        self.targets[place].copy_(targets, non_blocking=True)
+        self.filled += 1
+
+    def choose(self, seed: Sequence[int]) -> None:
+        """Decide which crops the next `take` gives."""
+        rng = np.random.default_rng(seed)
+        kept = min(self.filled, self.batches) * self.size
+        chosen = rng.integers(kept, size=self.size)
+        tone = np.exp(rng.normal(0, TONE, (self.size, 3, 1, 1))).astype(np.float32)
+        self.chosen.copy_(torch.from_numpy(chosen))
+        self.tone.copy_(torch.from_numpy(tone))
+
+    def take(self) -> tuple[Any, Any]:
+        """(N, 3, S, S) float RGB 0-255 and (N, 9, S, S) float targets; the crops in turn lie each way."""
+        rgb = self.images[self.chosen].float()
+        rgb = 255 * (rgb / 255) ** self.tone
+        targets = self.targets[self.chosen].float()
+        groups = [slice(turn, None, SYMMETRIES) for turn in range(min(SYMMETRIES, self.size))]
+        images = [turned(rgb[part], turn, None) for turn, part in enumerate(groups)]
+        answers = [turned(targets[part], turn, 2) for turn, part in enumerate(groups)]
+        return torch.cat(images).contiguous(memory_format=torch.channels_last), torch.cat(answers)
+
+
+class School:
+    """Learners, perhaps a teacher of theirs, and one step of all, replayed as one graph on a GPU."""
+
+    def __init__(self, learners: Mapping[str, Learner], teacher: NucleusNet | None, shelf: Shelf) -> None:
+        self.learners, self.teacher, self.shelf = learners, teacher, shelf
+        self.device = shelf.device
+        self.graph: Any = None
+
+    def step(self, step: int, of: int) -> None:
+        """Let everybody learn from crops of the shelf."""
+        for learner in self.learners.values():
             learner.prepare(step, of)
         if self.device.type != "cuda":
             self._learn()
@@ -172,62 +249,80 @@ class School:
             for _ in range(WARM):
                 self._learn()
         torch.cuda.current_stream().wait_stream(aside)
-        for learner in (self.teacher, *self.students):
+        for learner in self.learners.values():
             for total in learner.sums.values():
                 total.div_(WARM)
         self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
+        # Another thread pins batches meanwhile, which a capture of all threads would forbid.
+        with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):
             self._learn()
 
     def _learn(self) -> None:
-        rgb = self.images.float().contiguous(memory_format=torch.channels_last)
-        targets = self.targets.float()
+        rgb, targets = self.shelf.take()
         half = torch.autocast(
             self.device.type, torch.bfloat16, enabled=self.device.type == "cuda", cache_enabled=False
         )
-        with torch.no_grad(), half:
-            taught = self.teacher.mean(rgb).float()
-        for learner in (self.teacher, *self.students):
+        taught = None
+        if self.teacher is not None:
+            with torch.no_grad(), half:
+                taught = mean_answer(self.teacher, rgb)
+        for learner in self.learners.values():
             with half:
                 answer = learner.network(rgb)
-            learner.learn(answer.float(), targets, None if learner is self.teacher else taught, self.trust)
+            learner.learn(answer.float(), targets, taught)
 
 
 def attend(
     school: School,
-    fields: Sequence[Field],
+    source: Iterator[tuple[Any, Any]],
     recipe: Recipe,
-    steps: range,
-    workers: int,
-    trusted: Callable[[float], float],
+    reuse: int,
+    seconds: float,
     log: Path,
-    deadline: float,
-) -> bool:
-    """Teach for some steps, the rate one cycle over them; False where a deadline cut them short."""
+) -> int:
+    """Teach for a recipe's steps, the rate one cycle over them; how many they were.
+
+    Parameters
+    ----------
+    source : iterator
+        Of batches. Each gives ``reuse`` steps.
+    recipe : Recipe
+        Without steps: as many as ``seconds`` allow, by the speed of the first.
+    log : Path
+        CSV; beside it lie the weights of each learner, as far as they are.
+    """
     began = monotonic()
-    named = {"teacher": school.teacher, **{f"student{k}": one for k, one in enumerate(school.students)}}
-    source = batches(Sampler(fields, recipe), steps, workers)
-    for done, (images, targets) in enumerate(source):
-        school.step(images, targets, done, len(steps), trusted(done / len(steps)))
-        late = monotonic() > deadline
-        if (done + 1) % EVERY == 0 or done + 1 == len(steps) or late:
-            count = (done + 1) - done // EVERY * EVERY
-            row = {"step": steps[done] + 1, "seconds": round(monotonic() - began, 1)}
-            for name, learner in named.items():
+    of, done, counted = recipe.steps or max(1, round(GUESS * seconds)), 0, 0
+    for batch, (images, targets) in enumerate(source):
+        school.shelf.put(images, targets)
+        if not recipe.steps and batch in PACE:
+            # What is still to be done on the device is not done.
+            if school.device.type == "cuda":
+                torch.cuda.synchronize()
+            if batch == PACE[0]:
+                paced = monotonic()
+            else:
+                pace = (monotonic() - paced) / (PACE[1] - PACE[0])
+                left = seconds - (monotonic() - began)
+                of = reuse * max(1, batch + int(left / pace))
+                print(f"{reuse / pace:.1f} steps a second: {of} steps", flush=True)
+        for _ in range(min(reuse, of - done)):
+            school.shelf.choose([recipe.seed, done])
+            school.step(done, of)
+            done, counted = done + 1, counted + 1
+        if done % EVERY < reuse or done == of:
+            row: dict[str, Any] = {"step": done, "seconds": round(monotonic() - began, 1)}
+            for name, learner in school.learners.items():
                 for part, total in learner.sums.items():
-                    row[f"{name}.{part}"] = round(float(total) / count, 4)
+                    row[f"{name}.{part}"] = round(float(total) / counted, 4)
                     total.zero_()
+                save(learner, log.with_name(f"{name}.pt"))
+            counted = 0
             append_row(log, row)
             print(row, flush=True)
-        if late:
-            return done + 1 == len(steps)
-    return True
-
-
-def growing(done: float) -> float:
-    """Weight of the teacher's answers after a share of the steps."""
-    first, last = TRUSTED
-    return min(max((done - first) / (last - first), 0.0), 1.0)
+        if done == of:
+            break
+    return done
 
 
 def student(text: str) -> tuple[NucleusNet, str]:
@@ -263,32 +358,34 @@ def grown(weights: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-def save(learners: Sequence[Learner], work: Path, name: str) -> None:
-    """WORK/K/NAME.pt: the mean weights of every learner, in float32."""
-    for k, learner in enumerate(learners):
-        folder = work / str(k)
-        folder.mkdir(parents=True, exist_ok=True)
-        learner.mean.load_state_dict(
-            {
-                name: value if value.dtype.is_floating_point else learner.network.state_dict()[name]
-                for name, value in learner.mean.state_dict().items()
-            }
-        )
-        torch.save({k: v.cpu() for k, v in learner.mean.state_dict().items()}, folder / f"{name}.pt")
+def save(learner: Learner, path: Path) -> None:
+    """The mean weights of a learner, in float32."""
+    learner.mean.load_state_dict(
+        {
+            name: value if value.dtype.is_floating_point else learner.network.state_dict()[name]
+            for name, value in learner.mean.state_dict().items()
+        }
+    )
+    torch.save({k: v.cpu() for k, v in learner.mean.state_dict().items()}, path)
 
 
 def main() -> None:
-    """Parse, teach, save."""
+    """Parse, teach the teacher, teach the students, save."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data", type=Path)
     parser.add_argument("work", type=Path)
     parser.add_argument("--student", action="append", default=[], metavar="WIDTHS/BLOCKS[=WEIGHTS]")
-    parser.add_argument("--steps", type=int, required=True)
-    parser.add_argument("--more", type=int, default=0)
-    parser.add_argument("--minutes", type=float, default=math.inf, help="stop then, however far")
+    parser.add_argument("--teacher", type=Path, help="teacher.pt of an earlier run to go on from")
+    parser.add_argument("--teacher-steps", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=0)
+    parser.add_argument("--seconds", type=float, nargs=2, default=(0.0, 0.0), metavar=("TEACHER", "STUDENTS"))
+    parser.add_argument("--rates", type=float, nargs=2, default=(TEACHER_RATE, STUDENT_RATE))
+    parser.add_argument("--everything", action="store_true", help="learn from the held fields too")
     parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--reuse", type=int, default=3, help="steps a batch that is drawn")
+    parser.add_argument("--average", type=float, default=0.9995)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -296,7 +393,6 @@ def main() -> None:
     parser.add_argument("--first-look", type=int, default=950_000)
     chosen = parser.parse_args()
     began = monotonic()
-    deadline = began + 60 * chosen.minutes
     if chosen.work.exists() and any(chosen.work.iterdir()):
         parser.error(f"{chosen.work} is not empty: weights of two runs must not lie side by side")
     chosen.work.mkdir(parents=True, exist_ok=True)
@@ -306,41 +402,45 @@ def main() -> None:
     looks = list(
         synthetic.fields(chosen.first_look, dict(zip(LOOKS, chosen.looks, strict=True)), chosen.workers)
     )
-    print(f"{len(split.train)} fields and {len(looks)} looks after {monotonic() - began:.0f} s", flush=True)
-    recipe = Recipe(
-        steps=chosen.steps, batch=chosen.batch, rate=STUDENT_RATE, shares=SHARES, seed=chosen.seed
-    )
-    networks = [student(text) for text in chosen.student]
-    teacher = Learner(NucleusNet(*TEACHER), replace(recipe, rate=TEACHER_RATE), device)
-    students = [Learner(network, recipe, device) for network, _ in networks]
-    school = School(teacher, students, device)
+    fields = split.train + (split.held if chosen.everything else []) + looks
+    print(f"{len(fields)} fields, rendered ones with them, after {monotonic() - began:.0f} s", flush=True)
+    recipe = Recipe(batch=chosen.batch, average=chosen.average, shares=SHARES, seed=chosen.seed)
+    rates = dict(zip(("teacher", "students"), chosen.rates, strict=True))
+    large = NucleusNet(*TEACHER)
+    if chosen.teacher:
+        large.load_state_dict(torch.load(chosen.teacher, weights_only=True))
+    students = [student(text) for text in chosen.student]
+    teacher = Learner(large, replace(recipe, rate=rates["teacher"]), device)
+    small = {
+        str(k): Learner(network, replace(recipe, rate=rates["students"]), device)
+        for k, (network, _) in enumerate(students)
+    }
+    shelf = Shelf(SHELF, recipe.batch, device)
+    source = batches(Sampler(fields, recipe), range(10**6), chosen.workers)
+    taken = {}
+    for kind, school, steps, seconds in (
+        ("teacher", School({"teacher": teacher}, None, shelf), chosen.teacher_steps, chosen.seconds[0]),
+        ("students", School(small, teacher.mean, shelf), chosen.steps, chosen.seconds[1]),
+    ):
+        if steps or seconds:
+            timed = replace(recipe, steps=steps)
+            log = chosen.work / f"{kind}.csv"
+            taken[kind] = attend(school, source, timed, chosen.reuse, seconds, log)
+    start = [chosen.teacher, *(Path(w) for text in chosen.student if (w := text.partition("=")[2]))]
     described_here = {
         **described(recipe),
+        "steps": taken,
+        "rate": rates,
+        "reuse": chosen.reuse,
+        "shelf": SHELF,
         "teacher": TEACHER,
-        "teacher_rate": TEACHER_RATE,
-        "more": chosen.more,
-        "more_rate": MORE_RATE,
-        "students": [shape for _, shape in networks],
-        "start_sha256": [file_sha256(Path(w)) for text in chosen.student if (w := text.partition("=")[2])],
+        "students": [shape for _, shape in students],
+        "start_sha256": [file_sha256(path) for path in start if path],
+        "everything": chosen.everything,
         "looks": chosen.looks,
         "first_look": chosen.first_look,
     }
     (chosen.work / "recipe.json").write_text(json.dumps(described_here, indent=1))
-    log = chosen.work / "log.csv"
-    whole = attend(
-        school, split.train + looks, recipe, range(chosen.steps), chosen.workers, growing, log, deadline
-    )
-    more = chosen.more if whole else 0
-    save(students, chosen.work, "held" if more else "weights")
-    for k, one in enumerate(students):
-        print(k, {name: round(value, 4) for name, value in watch(split.held)(one.mean).items()}, flush=True)
-    if more:
-        for learner in (teacher, *students):
-            learner.recipe = replace(learner.recipe, rate=MORE_RATE)
-        steps = range(chosen.steps, chosen.steps + more)
-        every = split.train + split.held + looks
-        attend(school, every, recipe, steps, chosen.workers, lambda _: 1.0, log, deadline)
-        save(students, chosen.work, "weights")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """Trained weights -> what tme ships: ONNX files, how they are read, and the numbers of the model card.
 
-    python -m training.publish DATA WORK OUT [--model tmenet-2]
+    python -m training.publish DATA WEIGHTS OUT --judge HELD --work WORK --model tmenet-N
 
-WORK holds what `training.make` left, or is the folder of a student of `training.distil`. Thresholds (all but
-`LEAST`) and the curve are chosen on the held fields; both precisions are judged on the same, run by the
-runtime tme uses. Where WORK/held.pt is there, that is done with those weights, which never saw the held
-fields (WORK/judged), and what ships is WORK/weights.pt, which went on with them.
+WEIGHTS is what `training.make` or `training.distil` left; where it has seen the held fields, HELD is the run
+it went on from, which has not. Thresholds (all but `LEAST`) and the curve are chosen on the held fields with
+HELD, and both precisions judged on the same, run by the runtime tme uses. WORK/judged gets HELD as it would
+ship, for `training.scores`.
 """
 
 from __future__ import annotations
@@ -108,16 +108,17 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data", type=Path)
-    parser.add_argument("work", type=Path)
+    parser.add_argument("weights", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--model", default="tmenet-2")
+    parser.add_argument("--judge", type=Path, help="weights that never saw the held fields, if these have")
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--model", required=True, metavar="tmenet-N")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     split = sets.load(chosen.data)
     held = held_fields(split)
     windows = calibration_windows(some_of_every_set(split.train, CALIBRATION_WINDOWS))
-    final, judged = chosen.work / "weights.pt", chosen.work / "held.pt"
-    paths = exported(judged if judged.exists() else final, chosen.work / "judged", chosen.model, windows)
+    paths = exported(chosen.judge or chosen.weights, chosen.work / "judged", chosen.model, windows)
     answered = ask_file(open_network(paths["fp32"], "cpu")[0], held)
     rule = search_decoding(answered, Decoding(nucleus=NUCLEUS), mean_over_sets)
     found = [match(one, rule) for one in answered]
@@ -136,7 +137,7 @@ def main() -> None:
         data=DATA,
     )
     write_scores(written(description, chosen.work / "judged"), held, chosen.work)
-    shipped = exported(final, chosen.out, chosen.model, windows)
+    shipped = exported(chosen.weights, chosen.out, chosen.model, windows)
     print("int8 against fp32 of what ships:", apart(shipped, held, rule))
     written(description.model_copy(update={"files": pinned(shipped)}), chosen.out)
 

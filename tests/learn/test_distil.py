@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 pytest.importorskip("torch", reason="PyTorch is not installed here; `make test-engines` tests it")
 
@@ -66,45 +69,99 @@ def test_weights_of_a_wider_network_are_refused() -> None:
         distil.grown(NucleusNet((12, 8, 16, 16), SMALL[1]).state_dict(), NucleusNet(*SMALL).state_dict())
 
 
-def test_everybody_learns_and_students_follow_their_teacher(tmp_path: Path) -> None:
-    teacher, follows, alone = learner(0), learner(1), learner(1)
-    drawn = fields()
-    recipe = replace(RECIPE, steps=24)
-    for school, trust in (
-        (distil.School(teacher, [follows], CPU), 1.0),
-        (distil.School(learner(0), [alone], CPU), 0.0),
-    ):
-        log = tmp_path / f"{trust}.csv"
-        assert distil.attend(
-            school, drawn, recipe, range(24), 0, lambda _, trust=trust: trust, log, float("inf")
-        )
-        assert len(log.read_text().splitlines()) == 2
-    rgb = torch.from_numpy(Sampler(drawn, recipe).batch(99)[0]).float()
+@given(turn=st.integers(0, 7), seed=st.integers(0, 99))
+def test_arrows_turn_with_the_pixels_they_are_in(turn: int, seed: int) -> None:
+    planes = np.random.default_rng(seed).normal(size=(2, 5, 12, 12)).astype(np.float32)
+    turned = distil.turned(torch.from_numpy(planes), turn, 2).numpy()
+    np.testing.assert_array_equal(
+        turned[:, [0, 1, 4]], distil.turned(torch.from_numpy(planes[:, [0, 1, 4]].copy()), turn, None).numpy()
+    )
+    # Where an arrow ends turns like any other place.
+    y, x = np.mgrid[:12, :12] - 5.5
+    ends = np.stack([x + planes[0, 2], y + planes[0, 3]])
+    moved = {0: ends, 1: ends * [[[-1]], [[1]]], 2: ends * [[[1]], [[-1]]], 3: -ends}[turn & 3]
+    lying = np.stack(
+        [distil.turned(torch.from_numpy(e[None, None]), turn, None).numpy()[0, 0] for e in moved]
+    )
+    if turn & 4:
+        lying = lying[::-1]
+    np.testing.assert_allclose(np.stack([x + turned[0, 2], y + turned[0, 3]]), lying, atol=1e-5)
+
+
+@pytest.mark.parametrize("turn", distil.TURNS)
+def test_the_views_a_teacher_answers_are_their_own_way_back(turn: int) -> None:
+    planes = torch.rand(1, 5, 8, 8)
+    torch.testing.assert_close(distil.turned(distil.turned(planes, turn, 2), turn, 2), planes)
+
+
+def test_what_the_teacher_says_of_a_crop_turns_with_it() -> None:
+    network = learner(3).mean
+    rgb = torch.rand(1, 3, 32, 32) * 255
     with torch.no_grad():
-        taught = teacher.mean(rgb)
+        said = distil.mean_answer(network, rgb)
+        turned = distil.mean_answer(network, distil.turned(rgb, distil.TURNS[1], None))
+    torch.testing.assert_close(distil.turned(turned, distil.TURNS[1], 2), said, rtol=1e-4, atol=1e-4)
+
+
+def test_a_shelf_gives_what_was_put_there_last_each_way_round() -> None:
+    shelf = distil.Shelf(2, 8, CPU)
+    drawn = [Sampler(fields(), replace(RECIPE, batch=8)).batch(k) for k in range(3)]
+    for images, targets in drawn:
+        shelf.put(torch.from_numpy(images), torch.from_numpy(targets).half())
+    shelf.choose([0, 1])
+    shelf.tone.fill_(1.0)
+    rgb, targets = shelf.take()
+    kept = np.concatenate([drawn[2][0], drawn[1][0]]).astype(np.float32)
+    for place in range(8):
+        expected = distil.turned(torch.from_numpy(kept[int(shelf.chosen[place])][None]), place, None)
+        torch.testing.assert_close(rgb[place][None], expected, rtol=1e-4, atol=1e-3)
+    assert targets.shape == (8, 9, 64, 64)
+    before = shelf.chosen.clone()
+    shelf.choose([0, 2])
+    assert not torch.equal(before, shelf.chosen)
+    shelf.choose([0, 1])
+    assert torch.equal(before, shelf.chosen)
+    assert 0.7 < float(shelf.tone.min()) < 1 < float(shelf.tone.max()) < 1.4
+
+
+def test_a_teacher_learns_and_its_student_follows_it(tmp_path: Path) -> None:
+    recipe = replace(RECIPE, steps=60)
+    drawn = Sampler(fields(), recipe)
+    source = distil.batches(drawn, range(10**6), 0)
+    shelf = distil.Shelf(4, recipe.batch, CPU)
+    teacher, follows, alone = learner(0), learner(1), learner(1)
+    school = distil.School({"teacher": teacher}, None, shelf)
+    assert distil.attend(school, source, recipe, 3, 0.0, tmp_path / "teacher.csv") == 60
+    for name, taught_by, one in (("0", teacher.mean, follows), ("1", None, alone)):
+        school = distil.School({name: one}, taught_by, distil.Shelf(4, recipe.batch, CPU))
+        assert distil.attend(school, source, recipe, 3, 0.0, tmp_path / f"{name}.csv") == 60
+    (row,) = csv.DictReader((tmp_path / "teacher.csv").open())
+    assert row["step"] == "60"
+    assert float(row["teacher.nucleus"]) < 1.3
+    rgb = torch.from_numpy(drawn.batch(10**6)[0]).float()
+    with torch.no_grad():
+        taught = distil.mean_answer(teacher.mean, rgb)
         apart = [float(distil.soft_loss(one.mean(rgb), taught)) for one in (follows, alone)]
         own = float(distil.soft_loss(taught, taught))
     assert own < apart[0] < apart[1]
+    saved = torch.load(tmp_path / "0.pt", weights_only=True)
+    torch.testing.assert_close(saved["answer.weight"], follows.mean.state_dict()["answer.weight"])
+    assert int(saved["stem.1.num_batches_tracked"]) == 60
 
 
-def test_a_deadline_stops_it_and_what_was_learned_is_kept(tmp_path: Path) -> None:
-    school = distil.School(learner(0), [learner(1)], CPU)
-    assert not distil.attend(
-        school, fields(), RECIPE, range(12), 0, distil.growing, tmp_path / "log.csv", 0.0
-    )
-    rows = (tmp_path / "log.csv").read_text().splitlines()
-    assert rows[1].startswith("1,")
-    distil.save(school.students, tmp_path, "weights")
-    saved = torch.load(tmp_path / "0" / "weights.pt", weights_only=True)
-    NucleusNet(*SMALL).load_state_dict(saved)
-    assert int(saved["stem.1.num_batches_tracked"]) == 1
-
-
-def test_trust_grows_between_two_shares_of_the_steps() -> None:
-    first, last = distil.TRUSTED
-    assert distil.growing(first / 2) == 0
-    assert distil.growing((first + last) / 2) == pytest.approx(0.5)
-    assert distil.growing(1.0) == 1
+def test_a_time_in_place_of_steps_is_turned_into_steps_by_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(distil, "PACE", (1, 4))
+    recipe = replace(RECIPE, steps=0)
+    school = distil.School({"teacher": learner()}, None, distil.Shelf(4, recipe.batch, CPU))
+    source = distil.batches(Sampler(fields(), recipe), range(10**6), 0)
+    done = distil.attend(school, source, recipe, 2, 3.0, tmp_path / "teacher.csv")
+    printed = capsys.readouterr().out
+    assert f": {done} steps" in printed
+    assert done % 2 == 0
+    (row,) = csv.DictReader((tmp_path / "teacher.csv").open())
+    assert 1.0 < float(row["seconds"]) < 9.0
 
 
 def test_a_student_is_named_by_its_shape(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from scipy.ndimage import center_of_mass
 
@@ -16,7 +17,7 @@ pytest.importorskip("torch", reason="PyTorch is not installed here; `make test-e
 
 from tests.learn.scenes import MPP, draw_scene
 from tme.cells.instances import Decoding, decode
-from tme.learn.augment import Strength, draw_crop, place, plain_crop, quilt
+from tme.learn.augment import Strength, draw_crop, halved, place, plain_crop, quilt, with_pigment
 from tme.learn.field import Field, from_masks, from_points
 from tme.learn.targets import Crop, Targets, make_targets
 
@@ -216,3 +217,36 @@ def test_a_quilt_is_labelled_as_far_as_its_least_labelled_part() -> None:
     parts = parts_of(0)
     assert not quilt([*parts[:3], replace(parts[3], complete=False)]).complete
     assert quilt([*parts[:3], replace(parts[3], instances=None)]).instances is None
+
+
+@given(labels=arrays(np.int32, (6, 8), elements=st.integers(-1, 4)))
+def test_half_the_resolution_keeps_what_most_of_four_pixels_are(labels: np.ndarray) -> None:
+    small = halved(labels)
+    for y, x in np.ndindex(small.shape):
+        four = labels[2 * y : 2 * y + 2, 2 * x : 2 * x + 2].ravel()
+        values, counts = np.unique(four, return_counts=True)
+        assert small[y, x] in four
+        if counts.max() > 2 or (counts == 2).sum() == 1:
+            assert small[y, x] == values[counts.argmax()]
+
+
+@given(seed=st.integers(0, 2000), brown=st.booleans())
+def test_pigment_darkens_places_beside_nuclei_and_nothing_else(seed: int, brown: bool) -> None:
+    labels = np.zeros((96, 96), np.int32)
+    labels[20:40, 20:40] = 1
+    pale = np.full((96, 96, 3), 220, np.uint8)
+    soiled = with_pigment(pale, labels, brown, np.random.default_rng(seed))
+    assert soiled.dtype == np.uint8
+    assert (soiled <= 221).all()
+    dark = soiled.max(axis=2) < 150
+    assert dark.mean() < 0.4
+    assert (soiled < 215).any()
+    if not brown:
+        # Dust is black: no colour is left in it.
+        assert np.ptp(soiled[dark].astype(int), axis=1).max(initial=0) < 60
+
+
+def test_ground_without_room_for_pigment_stays_as_it_is() -> None:
+    rgb = np.full((32, 32, 3), 120, np.uint8)
+    full = np.ones((32, 32), np.int32)
+    np.testing.assert_array_equal(with_pigment(rgb, full, True, np.random.default_rng(0)), rgb)

@@ -40,6 +40,8 @@ class Strength:
         Spread of each component of a stain's vector.
     recolour : float
         Share of crops with masks that are turned into a DAB section.
+    pigment : float
+        Share of completely outlined crops that get pigment and dirt, which are no nuclei.
     blur, jpeg, noise : float
         Share of crops that lose focus, are compressed again, get noise.
     """
@@ -48,6 +50,7 @@ class Strength:
     stain: float = 0.28
     vector: float = 0.05
     recolour: float = 0.12
+    pigment: float = 0.1
     blur: float = 0.35
     jpeg: float = 0.35
     noise: float = 0.3
@@ -56,11 +59,13 @@ class Strength:
 def draw_crop(field: Field, side: int, strength: Strength, rng: np.random.Generator) -> Crop:
     """A random, augmented (side, side) crop of a field at the working resolution."""
     crop = place(field, side, _placement(field, side, strength, rng))
-    rgb = crop.rgb
+    rgb, brown = crop.rgb, True
     if crop.instances is not None and rng.random() < strength.recolour:
-        rgb = as_dab(rgb, crop.instances, rng)
+        rgb, brown = as_dab(rgb, crop.instances, rng), False
     else:
         rgb = restained(rgb, strength, rng)
+    if crop.instances is not None and crop.complete and rng.random() < strength.pigment:
+        rgb = with_pigment(rgb, crop.instances, brown, rng)
     return Crop(
         through_scanner(rgb, strength, rng),
         crop.instances,
@@ -191,8 +196,13 @@ def halved(labels: NDArray[np.int32]) -> NDArray[np.int32]:
     the same one of four would move every outline by a quarter of a pixel.
     """
     height, width = labels.shape[0] // 2, labels.shape[1] // 2
-    four = labels.reshape(height, 2, width, 2).transpose(0, 2, 1, 3).reshape(height, width, 4)
-    lowest, low, high, highest = np.moveaxis(np.sort(four, axis=2), 2, 0)
+    four = labels.reshape(height, 2, width, 2).transpose(1, 3, 0, 2).reshape(4, height, width)
+    # Sorted by a network of five comparisons: a tenth of the time of `np.sort`.
+    first, second = np.minimum(four[0], four[1]), np.maximum(four[0], four[1])
+    third, fourth = np.minimum(four[2], four[3]), np.maximum(four[2], four[3])
+    lowest, between = np.minimum(first, third), np.maximum(first, third)
+    beside, highest = np.minimum(second, fourth), np.maximum(second, fourth)
+    low, high = np.minimum(between, beside), np.maximum(between, beside)
     turn = np.indices((height, width)).sum(0) % 2 == 0
     low_pair, high_pair = lowest == low, high == highest
     take_high = (low != high) & high_pair & (~low_pair | turn)
@@ -274,6 +284,37 @@ def as_dab(rgb: RGB, instances: NDArray[np.int32], rng: np.random.Generator) -> 
     marker = cv2.GaussianBlur(marker, (0, 0), rng.uniform(0.6, 1.4))
     haze = rng.uniform(0, 0.12)
     return _developed(density + (marker + np.float32(haze))[..., None] * DAB)
+
+
+def with_pigment(rgb: RGB, instances: NDArray[np.int32], brown: bool, rng: np.random.Generator) -> RGB:
+    """Specks beside the nuclei: black ones (dust, carbon, formalin pigment), or brown grains in clouds.
+
+    Brown ones (melanin, haemosiderin) are left out where brown is the mark of a cell.
+    """
+    side = rgb.shape[0]
+    density = np.zeros((*rgb.shape[:2], 3), np.float32)
+    free = np.flatnonzero(instances == 0)
+    if not len(free):
+        return rgb
+    for place_ in free[rng.integers(len(free), size=1 + rng.poisson(4))]:
+        y, x = divmod(int(place_), side)
+        cloud = brown and rng.random() < 0.5
+        if cloud:
+            colour = np.array([rng.uniform(0.45, 0.8), rng.uniform(0.7, 0.95), 1.0])
+            spots = np.array([x, y]) + rng.normal(0, rng.uniform(2, 7), (1 + rng.poisson(14), 2))
+            radii = rng.uniform(0.5, 2.0, len(spots))
+        else:
+            colour = 1 + rng.normal(0, 0.08, 3)
+            spots, radii = np.array([[x, y]], np.float64), rng.uniform(1.5, 6.0, 1)
+        cover = np.zeros(rgb.shape[:2], np.float32)
+        for spot, radius in zip(spots, radii, strict=True):
+            axes = np.array([radius, radius * rng.uniform(0.5, 1.0)])
+            middle, size = (np.round(v * 16).astype(int).tolist() for v in (spot, axes))
+            cv2.ellipse(cover, middle, size, float(rng.uniform(0, 180)), 0, 360, 1.0, -1, cv2.LINE_8, 4)
+        strength = rng.uniform(0.6, 1.8) if cloud else rng.uniform(1.0, 2.4)
+        cover = cv2.GaussianBlur(cover, (0, 0), 0.6) * np.float32(strength)
+        density += cover[..., None] * colour.astype(np.float32)
+    return _developed(LOG[rgb] + density)
 
 
 def through_scanner(rgb: RGB, strength: Strength, rng: np.random.Generator) -> RGB:

@@ -44,14 +44,13 @@ from training import sets, synthetic
 from training.make import SHARES
 
 TEACHER = ((48, 96, 160, 256), (2, 2, 3))
-TEACHER_RATE, STUDENT_RATE = 2e-3, 1.5e-3
 PEAK_PX2 = 2 * math.pi * CENTRE_PX**2
 """Sum of one centre's peak."""
 TURNS = (0, 7)
 """Views of a crop whose answers the teacher gives the mean of; see `turned`."""
 SYMMETRIES = 8
 SHELF = 512
-"""Batches kept to draw from."""
+"""Batches kept to draw from: 22 GB on the device at 32 crops a batch."""
 TONE = 0.06
 """Spread of the logarithm of each colour's gamma, drawn anew each time a crop is taken from the shelf."""
 WARM = 3
@@ -381,7 +380,7 @@ def main() -> None:
     parser.add_argument("--teacher-steps", type=int, default=0)
     parser.add_argument("--steps", type=int, default=0)
     parser.add_argument("--seconds", type=float, nargs=2, default=(0.0, 0.0), metavar=("TEACHER", "STUDENTS"))
-    parser.add_argument("--rates", type=float, nargs=2, default=(TEACHER_RATE, STUDENT_RATE))
+    parser.add_argument("--rate", type=float, default=Recipe.rate)
     parser.add_argument("--everything", action="store_true", help="learn from the held fields too")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--reuse", type=int, default=3, help="steps a batch that is drawn")
@@ -404,33 +403,22 @@ def main() -> None:
     )
     fields = split.train + (split.held if chosen.everything else []) + looks
     print(f"{len(fields)} fields, rendered ones with them, after {monotonic() - began:.0f} s", flush=True)
-    recipe = Recipe(batch=chosen.batch, average=chosen.average, shares=SHARES, seed=chosen.seed)
-    rates = dict(zip(("teacher", "students"), chosen.rates, strict=True))
+    recipe = Recipe(
+        batch=chosen.batch, average=chosen.average, rate=chosen.rate, shares=SHARES, seed=chosen.seed
+    )
     large = NucleusNet(*TEACHER)
     if chosen.teacher:
         large.load_state_dict(torch.load(chosen.teacher, weights_only=True))
     students = [student(text) for text in chosen.student]
-    teacher = Learner(large, replace(recipe, rate=rates["teacher"]), device)
-    small = {
-        str(k): Learner(network, replace(recipe, rate=rates["students"]), device)
-        for k, (network, _) in enumerate(students)
-    }
+    teacher = Learner(large, recipe, device)
+    small = {str(k): Learner(network, recipe, device) for k, (network, _) in enumerate(students)}
     shelf = Shelf(SHELF, recipe.batch, device)
     source = batches(Sampler(fields, recipe), range(10**6), chosen.workers)
-    taken = {}
-    for kind, school, steps, seconds in (
-        ("teacher", School({"teacher": teacher}, None, shelf), chosen.teacher_steps, chosen.seconds[0]),
-        ("students", School(small, teacher.mean, shelf), chosen.steps, chosen.seconds[1]),
-    ):
-        if steps or seconds:
-            timed = replace(recipe, steps=steps)
-            log = chosen.work / f"{kind}.csv"
-            taken[kind] = attend(school, source, timed, chosen.reuse, seconds, log)
     start = [chosen.teacher, *(Path(w) for text in chosen.student if (w := text.partition("=")[2]))]
+    taken: dict[str, int] = {}
     described_here = {
         **described(recipe),
         "steps": taken,
-        "rate": rates,
         "reuse": chosen.reuse,
         "shelf": SHELF,
         "teacher": TEACHER,
@@ -440,7 +428,16 @@ def main() -> None:
         "looks": chosen.looks,
         "first_look": chosen.first_look,
     }
-    (chosen.work / "recipe.json").write_text(json.dumps(described_here, indent=1))
+    for kind, school, steps, seconds in (
+        ("teacher", School({"teacher": teacher}, None, shelf), chosen.teacher_steps, chosen.seconds[0]),
+        ("students", School(small, teacher.mean, shelf), chosen.steps, chosen.seconds[1]),
+    ):
+        if steps or seconds:
+            timed = replace(recipe, steps=steps)
+            log = chosen.work / f"{kind}.csv"
+            taken[kind] = attend(school, source, timed, chosen.reuse, seconds, log)
+            # After each: what stops later does not take the recipe of what was learned.
+            (chosen.work / "recipe.json").write_text(json.dumps(described_here, indent=1))
 
 
 if __name__ == "__main__":

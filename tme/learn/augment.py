@@ -197,7 +197,7 @@ def halved(labels: NDArray[np.int32]) -> NDArray[np.int32]:
     """
     height, width = labels.shape[0] // 2, labels.shape[1] // 2
     four = labels.reshape(height, 2, width, 2).transpose(1, 3, 0, 2).reshape(4, height, width)
-    # Sorted by a network of five comparisons: a tenth of the time of `np.sort`.
+    # Sorted by a network of five comparisons: with `np.sort` all of it takes four times as long.
     first, second = np.minimum(four[0], four[1]), np.maximum(four[0], four[1])
     third, fourth = np.minimum(four[2], four[3]), np.maximum(four[2], four[3])
     lowest, between = np.minimum(first, third), np.maximum(first, third)
@@ -291,13 +291,12 @@ def with_pigment(rgb: RGB, instances: NDArray[np.int32], brown: bool, rng: np.ra
 
     Brown ones (melanin, haemosiderin) are left out where brown is the mark of a cell.
     """
-    side = rgb.shape[0]
     density = np.zeros((*rgb.shape[:2], 3), np.float32)
     free = np.flatnonzero(instances == 0)
     if not len(free):
         return rgb
     for place_ in free[rng.integers(len(free), size=1 + rng.poisson(4))]:
-        y, x = divmod(int(place_), side)
+        y, x = divmod(int(place_), rgb.shape[1])
         cloud = brown and rng.random() < 0.5
         if cloud:
             colour = np.array([rng.uniform(0.45, 0.8), rng.uniform(0.7, 0.95), 1.0])

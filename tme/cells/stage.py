@@ -26,7 +26,7 @@ from tme.cells.measure import Measures, measure
 from tme.cells.nuclei import least_area
 from tme.cells.outline import large_enough, trace
 from tme.cells.pigment import black_cells
-from tme.cells.stitch import SAME_CELL_UM, TASK_SCHEMA, merged_slices, pack
+from tme.cells.stitch import SAME_CELL_UM, TASK_SCHEMA, Tally, merged_slices, pack
 from tme.cells.types import Cells
 from tme.cells.waiting import WaitingTables
 from tme.config import CellSettings
@@ -39,6 +39,9 @@ from tme.tissue.types import TissueMask
 from tme.units import um2_to_px, um_to_px
 
 COARSEST_MPP = 0.65
+FEWEST_UNSEEN = 20
+MOST_UNSEEN = 0.25
+"""Share of brown objects without a nucleus from which on, if there are `FEWEST_UNSEEN`, the slide says so."""
 PLACES_A_PIXEL = 64
 """Coordinates of outlines are whole parts of a level-0 pixel."""
 
@@ -60,8 +63,9 @@ def find_cells(
     task_px: int = DEFAULT_TASK_PX,
 ) -> Cells:
     """All cells of a slide, in memory; for a whole slide there is `cell_slices`."""
-    slices = cell_slices(slide, tissue, profile, stain, settings, runner, task_px)
-    return Cells(pa.concat_tables(slices), cell_provenance(slide.info, settings, profile))
+    tally = Tally()
+    slices = cell_slices(slide, tissue, profile, stain, settings, runner, task_px, None, tally)
+    return Cells(pa.concat_tables(slices), cell_provenance(slide.info, settings, profile, tally))
 
 
 def cell_slices(
@@ -73,6 +77,7 @@ def cell_slices(
     runner: Runner[bytes] = one_by_one,
     task_px: int = DEFAULT_TASK_PX,
     scratch: Path | None = None,
+    tally: Tally | None = None,
 ) -> Iterator[pa.Table]:
     """All cells of a slide, `tme.tables.ROW_GROUP` at a time, whatever their number.
 
@@ -91,6 +96,8 @@ def cell_slices(
     scratch : Path, optional
         Folder with room for the cells of tasks to wait for the last one, about 250 bytes a cell; the
         system's folder for temporary files if not given.
+    tally : Tally, optional
+        Counts, once all slices have been taken, what is no cell.
 
     Yields
     ------
@@ -119,7 +126,7 @@ def cell_slices(
     with WaitingTables(scratch) as waiting:
         for part in runner(function, tiles.tasks(task_px)):
             waiting.add(part)
-        yield from merged_slices(waiting, partial(tissue.values_at, mask=tissue.tissue))
+        yield from merged_slices(waiting, partial(tissue.values_at, mask=tissue.tissue), tally)
 
 
 def working_mpp(info: SlideInfo, settings: CellSettings) -> float:
@@ -127,7 +134,9 @@ def working_mpp(info: SlideInfo, settings: CellSettings) -> float:
     return info.working_mpp(settings.mpp or SEGMENTERS.get(settings.engine).mpp)
 
 
-def cell_provenance(info: SlideInfo, settings: CellSettings, profile: StainProfile) -> dict[str, Any]:
+def cell_provenance(
+    info: SlideInfo, settings: CellSettings, profile: StainProfile, tally: Tally
+) -> dict[str, Any]:
     """Which engine and model found the cells, at which resolution, and what to know before trusting them."""
     engine = load_engine(settings)
     # The ranges are those of H&E; a DAB section's levels are on another scale.
@@ -137,8 +146,19 @@ def cell_provenance(info: SlideInfo, settings: CellSettings, profile: StainProfi
         "model_id": engine.model_id,
         "model_sha256": engine.model_sha256,
         "work_mpp_um": working_mpp(info, settings),
-        "cautions": outside(domain, domain_values(profile, info.mpp)),
+        "cautions": [*outside(domain, domain_values(profile, info.mpp)), *_unseen(tally)],
     }
+
+
+def _unseen(tally: Tally) -> list[str]:
+    """What to say where much that is brown shows no nucleus."""
+    brown = tally.left_out + tally.positive
+    if tally.left_out < FEWEST_UNSEEN or tally.left_out < MOST_UNSEEN * brown:
+        return []
+    return [
+        f"in {tally.left_out} of {brown} brown objects no nucleus is seen, and they are not counted: "
+        "brown pigment, debris, vessel walls, or nuclei hidden under DAB; look at the overlay"
+    ]
 
 
 def run_task(
@@ -231,7 +251,8 @@ def _segment_window(
     til_prob = None if found.til_prob is None else found.til_prob[outlines.labels - 1]
     black = black_cells(found.labels, outlines.labels, pixels, profile, stain)
     calls = classify(measures, stain, profile, til_prob, found.til_least, black)
-    return _table(measures, calls, outlines.polygons, window, info, mpp, stain)
+    seen = None if found.seen is None else found.seen[outlines.labels - 1]
+    return _table(measures, calls, outlines.polygons, window, info, mpp, stain, seen)
 
 
 def _table(
@@ -242,6 +263,7 @@ def _table(
     info: SlideInfo,
     mpp: float,
     stain: Stain,
+    seen: NDArray[np.bool_] | None,
 ) -> pa.Table:
     core, outer = window.core, window.outer
     x, y = measures.x + outer.x0, measures.y + outer.y0
@@ -281,6 +303,7 @@ def _table(
         "geometry": shapely.to_wkb(outlines),
         "in_core": in_core[keep],
         "near_border": (depth < 2 * margin)[keep],
+        "is_cell": np.ones(count, bool) if seen is None else seen[keep],
         "window": np.full(count, core.y0 * 2**32 + core.x0, np.int64),
     }
     return pa.table([_array(columns[field.name], field, count) for field in TASK_SCHEMA], schema=TASK_SCHEMA)

@@ -9,9 +9,11 @@ differs by a pixel between windows is neither lost nor counted twice.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
@@ -19,14 +21,35 @@ from tme.cells.types import CELL_SCHEMA
 from tme.tables import ROW_GROUP
 
 SAME_CELL_UM = 2.5
-EXTRA_FIELDS = (("in_core", pa.bool_()), ("near_border", pa.bool_()), ("window", pa.int64()))
+EXTRA_FIELDS = (
+    ("in_core", pa.bool_()),
+    ("near_border", pa.bool_()),
+    ("window", pa.int64()),
+    ("is_cell", pa.bool_()),
+)
 TASK_SCHEMA = pa.schema([*CELL_SCHEMA, *EXTRA_FIELDS])
-KEYS = ["x_um", "y_um", "area_um2", "in_core", "near_border", "window"]
+KEYS = ["x_um", "y_um", "area_um2", "in_core", "near_border", "window", "is_cell", "positive"]
 SLICE = ROW_GROUP
 
 Points = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Inside = Callable[[Points, Points], Flags]
+
+
+@dataclass
+class Tally:
+    """What was counted while tables were joined.
+
+    Attributes
+    ----------
+    positive : int
+        Positive cells.
+    left_out : int
+        What an engine found and sees no nucleus in (`tme.cells.types.Detections.seen`): no cells.
+    """
+
+    positive: int = 0
+    left_out: int = 0
 
 
 def pack(table: pa.Table) -> bytes:
@@ -45,7 +68,9 @@ def unpack(data: bytes, columns: Sequence[str] = TASK_SCHEMA.names) -> pa.Table:
         return reader.read_all()
 
 
-def merged_slices(parts: Sequence[bytes], inside: Inside | None = None) -> Iterator[pa.Table]:
+def merged_slices(
+    parts: Sequence[bytes], inside: Inside | None = None, tally: Tally | None = None
+) -> Iterator[pa.Table]:
     """Join the tables of all tasks, a slice of the result at a time.
 
     Parameters
@@ -55,13 +80,15 @@ def merged_slices(parts: Sequence[bytes], inside: Inside | None = None) -> Itera
         cells in, and never held.
     inside : callable, optional
         ``inside(x_um, y_um)`` -> (n,) bool; cells outside have no row.
+    tally : Tally, optional
+        Is filled in.
 
     Yields
     ------
     pa.Table
         `CELL_SCHEMA`, `SLICE` rows, the last with what is left; one empty table if there are no cells.
     """
-    order, first = _rows_in_order(parts, inside)
+    order, first = _rows_in_order(parts, inside, Tally() if tally is None else tally)
     for start in range(0, max(len(order), 1), SLICE):
         # No name holds on to a slice while the next is made.
         yield _numbered(_gathered(parts, first, order[start : start + SLICE]), start)
@@ -73,7 +100,7 @@ def _numbered(table: pa.Table, start: int) -> pa.Table:
 
 
 def _rows_in_order(
-    parts: Sequence[bytes], inside: Inside | None
+    parts: Sequence[bytes], inside: Inside | None, tally: Tally
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows to keep, of all parts laid end to end, in the result's order; and where each part starts."""
     tables = [unpack(part, KEYS).select(KEYS) for part in parts]
@@ -85,7 +112,12 @@ def _rows_in_order(
     order = place[np.lexsort((keys["area_um2"].to_numpy()[place], window[place], x[place], y[place]))]
     core = keys["in_core"].to_numpy(zero_copy_only=False)[order]
     near = keys["near_border"].to_numpy(zero_copy_only=False)[order]
-    return order[~_duplicates(x[order], y[order], window[order], core, near)], first
+    order = order[~_duplicates(x[order], y[order], window[order], core, near)]
+    cell = keys["is_cell"].to_numpy(zero_copy_only=False)[order]
+    positive = pc.fill_null(keys["positive"], False).to_numpy(zero_copy_only=False)[order]
+    tally.left_out = int((~cell).sum())
+    tally.positive = int((cell & positive).sum())
+    return order[cell], first
 
 
 def _gathered(parts: Sequence[bytes], first: NDArray[np.int64], rows: NDArray[np.int64]) -> pa.Table:

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from tme.cells.engines import load_engine
 from tme.cells.stage import cell_provenance, cell_slices, cells_possible
+from tme.cells.stitch import Tally
 from tme.cells.types import CELL_SCHEMA, Cells
 from tme.config import Config, settings_hash
 from tme.pipeline.inputs import engine_version, own_stain_settings
@@ -113,9 +114,12 @@ class SlideStages:
 
         def compute(folder: Path) -> Any:
             task_px = self.config.run.task_px
-            slices = cell_slices(self.slide, tissue, profile, self.stain, settings, runner, task_px, folder)
+            tally = Tally()
+            slices = cell_slices(
+                self.slide, tissue, profile, self.stain, settings, runner, task_px, folder, tally
+            )
             write_slices(folder / "cells.parquet", CELL_SCHEMA, slices)
-            return cell_provenance(self.slide.info, settings, profile)
+            return cell_provenance(self.slide.info, settings, profile, tally)
 
         folder, provenance = self.store.run("cells", key, compute)
         return Cells(SavedTable(folder / "cells.parquet"), provenance), ""

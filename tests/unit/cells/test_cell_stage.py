@@ -18,7 +18,7 @@ from tme.cells import stage
 from tme.cells.engines import SEGMENTERS
 from tme.cells.nuclei import LEAST_UM2
 from tme.cells.stage import cells_possible, find_cells, segment_task
-from tme.cells.stitch import merged_slices, pack
+from tme.cells.stitch import Tally, merged_slices, pack
 from tme.cells.types import CELL_SCHEMA, Cells, Detections
 from tme.config import CellSettings, StainSettings, TissueSettings
 from tme.slide.types import Level, SlideInfo
@@ -148,10 +148,20 @@ def test_a_slide_unlike_what_the_engine_learned_from_gets_a_caution(
 ) -> None:
     monkeypatch.setattr(stage, "load_engine", lambda _: Pale())
     info = ArraySlide(np.zeros((10, 10, 3), np.uint8), 0.5).info
-    cautions = stage.cell_provenance(info, CellSettings(engine="watershed"), profile_of(stain))["cautions"]
+    cautions = stage.cell_provenance(info, SETTINGS, profile_of(stain), Tally())["cautions"]
     assert bool(cautions) is said
     if said:
         assert "darker" in cautions[0]
+
+
+@pytest.mark.parametrize(
+    ("left_out", "positive", "said"), [(19, 0, False), (20, 60, True), (20, 61, False), (0, 0, False)]
+)
+def test_much_brown_without_a_nucleus_is_a_caution(left_out: int, positive: int, said: bool) -> None:
+    info = ArraySlide(np.zeros((10, 10, 3), np.uint8), 0.5).info
+    provenance = stage.cell_provenance(info, SETTINGS, profile_of("CD8"), Tally(positive, left_out))
+    assert bool(provenance["cautions"]) is said
+    assert not said or f"{left_out} of {left_out + positive} brown objects" in provenance["cautions"][0]
 
 
 @pytest.mark.parametrize(
@@ -285,3 +295,23 @@ def test_the_least_area_is_asked_of_outlines_whatever_the_engine(least_um2: floa
         windows, slide.read, Crumbling(), slide.info, MPP, profile_of("CD8"), STAINS.get("CD8"), settings
     )
     assert table.num_rows == kept
+
+
+class Doubting(Crumbling):
+    """The same, and no nucleus is seen in the second."""
+
+    def segment(self, rgb: np.ndarray, mpp: float, profile: StainProfile) -> Detections:
+        return replace(super().segment(rgb, mpp, profile), seen=np.array([True, False]))
+
+
+def test_what_no_nucleus_is_seen_in_is_no_cell_and_is_counted() -> None:
+    slide = ArraySlide(np.full((100, 100, 3), 200, np.uint8), MPP)
+    windows = make_grid(all_tissue(slide), (100, 100), MPP, 100, 0, fixed=False).windows
+    settings = CellSettings(min_area_um2=5.0)
+    table = segment_task(
+        windows, slide.read, Doubting(), slide.info, MPP, profile_of("CD8"), STAINS.get("CD8"), settings
+    )
+    tally = Tally()
+    (cells,) = merged_slices([pack(table)], None, tally)
+    assert cells["x_um"].to_pylist() == [pytest.approx(22.5 * MPP, abs=0.3)]
+    assert tally == Tally(positive=0, left_out=1)

@@ -11,7 +11,7 @@ import shapely
 
 from tests.cell_scenes import table_bytes
 from tme.cells import stitch
-from tme.cells.stitch import SAME_CELL_UM, TASK_SCHEMA, merged_slices, pack
+from tme.cells.stitch import SAME_CELL_UM, TASK_SCHEMA, Tally, merged_slices, pack
 from tme.cells.types import CELL_SCHEMA, Cells
 
 NEAR = SAME_CELL_UM / 2
@@ -30,6 +30,7 @@ def row(
     values.update(
         {"class": "other", "class_prob": 0.9, "in_cluster": False, "in_core": core, "near_border": near}
     )
+    values["is_cell"] = True
     values["geometry"] = shapely.to_wkb(shapely.box(2 * x - 3, 2 * y - 3, 2 * x + 3, 2 * y + 3))
     return values
 
@@ -145,3 +146,19 @@ def test_merging_in_slices_changes_nothing(size: int, monkeypatch: pytest.Monkey
     monkeypatch.setattr(stitch, "SLICE", size)
     assert table_bytes(merge_tables(parts, {}).table) == table_bytes(wanted)
     assert wanted.num_rows == 40
+
+
+def test_what_is_no_cell_has_no_row_and_is_counted_once() -> None:
+    no_cell = {"is_cell": False, "positive": True}
+    rows = [
+        row(5, 5, 0) | {"positive": True},
+        row(20, 5, 0) | no_cell,
+        row(20 + NEAR, 5, 1, core=False) | no_cell,  # another window's word on the same
+        row(40, 5, 1) | {"positive": False},
+        row(60, 5, 1),
+    ]
+    tally = Tally()
+    (found,) = merged_slices([pack(table) for table in tables(*rows)], None, tally)
+    assert found["x_um"].to_pylist() == [5, 40, 60]
+    assert found["cell_id"].to_pylist() == [0, 1, 2]
+    assert tally == Tally(positive=1, left_out=1)

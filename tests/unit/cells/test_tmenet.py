@@ -26,10 +26,11 @@ from tme.cells.engines.tmenet import (
     NucleusEngine,
     NucleusSegmenter,
     answer,
+    nucleus_seen,
     parted_by,
     with_others,
 )
-from tme.cells.instances import decode
+from tme.cells.instances import Decoding, decode
 from tme.cells.outline import trace
 from tme.cells.types import Detections
 from tme.config import CellSettings
@@ -278,6 +279,22 @@ def test_brown_cells_with_several_nuclei_are_parted() -> None:
     assert parted.max() == len(np.unique(parted)) - 1
     assert np.array_equal(parted_by(np.zeros_like(nuclei), brown, MPP), brown)
     assert not parted_by(nuclei, np.zeros_like(brown), MPP).any()
+
+
+def test_a_brown_cell_is_one_where_a_nucleus_is_seen() -> None:
+    labels, brown = np.zeros((40, 120), np.int32), np.zeros((40, 120), bool)
+    centre = np.full((40, 120), -6.0, np.float32)
+    small, large = 10, 18  # sides, px: 25 and 81 µm²
+    for label, (column, side, logit) in enumerate(
+        [(4, small, 1.0), (20, small, -1.4), (36, large, -1.4), (60, large, -3.0), (84, small, -3.0)], start=1
+    ):
+        labels[4 : 4 + side, column : column + side] = label
+        brown[4 : 4 + side, column : column + side] = label < 5  # the last one is the network's own
+        centre[4 + side // 2, column + side // 2] = logit
+    plain, hidden = Decoding(centre=0.25, smooth_px=0), Decoding(centre=0.15, smooth_px=0)
+    seen = nucleus_seen(labels, brown, centre, plain, hidden, MPP)
+    assert seen.tolist() == [True, False, True, False, True]
+    assert nucleus_seen(np.zeros_like(labels), brown, centre, plain, hidden, MPP).tolist() == []
 
 
 def test_cells_of_two_kinds_do_not_overlap() -> None:

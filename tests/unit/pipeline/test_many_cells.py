@@ -54,7 +54,7 @@ def packed_task(number: int) -> bytes:
         "class": ["other"] * CELLS_PER_TASK, "is_til": til, "positive": til,
         "in_cluster": np.zeros(CELLS_PER_TASK, bool), "geometry": shapely.to_wkb(outlines),
         "in_core": np.ones(CELLS_PER_TASK, bool), "near_border": np.zeros(CELLS_PER_TASK, bool),
-        "window": np.full(CELLS_PER_TASK, number),
+        "window": np.full(CELLS_PER_TASK, number), "is_cell": np.ones(CELLS_PER_TASK, bool),
     }  # fmt: skip
     return pack(table_of(TASK_SCHEMA, CELLS_PER_TASK, **columns))
 

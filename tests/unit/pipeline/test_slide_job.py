@@ -117,6 +117,27 @@ def test_a_section_with_black_pigment_alone_has_no_numbers_and_says_why(
         assert found["estimates"].get(name, {}).get("value") is None
 
 
+@pytest.mark.parametrize("seed", [2000, 2003])
+def test_dust_on_a_section_of_counterstain_alone_is_no_positive_cell(tmp_path: Path, seed: int) -> None:
+    slide = render_slide(SlideSpec("CD8", area_mm2=0.6, til_density_per_mm2=0), seed)
+    WRITERS[".tif"](tmp_path / "a.tif", slide.pixels, slide.mpp, 90)
+    row = SlideRow("a", "A", "", "baseline", "CD8", tmp_path / "a.tif", 2)
+    asked = SlideJob(row, Config(), tmp_path / "results", "key", {})
+    assert run_slide(asked).status == "ok"
+    found = read_json(asked.folder / "measurements.json")["compartments"][0]["estimates"]
+    assert found["n_positive"]["value"] == 0
+    assert found["n_nuclei"]["value"] > 1000
+
+
+def test_brown_pigment_without_nuclei_is_left_out_where_it_can_be_told_and_said(tmp_path: Path) -> None:
+    slide = render_slide(SlideSpec("CD8", area_mm2=0.3, til_density_per_mm2=0), 3)
+    # Haemosiderin has the hue of DAB: only its want of a nucleus tells some of it.
+    WRITERS[".tif"](tmp_path / "a.tif", with_grains(slide.pixels, 80, (0.27, 0.57, 0.78)), slide.mpp, 90)
+    row = SlideRow("a", "A", "", "baseline", "CD8", tmp_path / "a.tif", 2)
+    outcome = run_slide(SlideJob(row, Config(), tmp_path / "results", "key", {}))
+    assert any("no nucleus is seen" in caution for caution in outcome.cautions)
+
+
 @pytest.mark.parametrize(("stain", "what", "longer"), [("CD8", "n_positive", 1), ("CD31", "n_vessels", 3)])
 def test_black_grains_among_what_is_positive_add_none(
     tmp_path: Path, stain: str, what: str, longer: int

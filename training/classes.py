@@ -1,11 +1,14 @@
 """A student's classes taught again, by a network whose classes hold on other patients; its outlines kept.
 
-    python -m training.classes DATA START DESCRIPTION OUT --steps N [--everything]
+    python -m training.classes DATA START DESCRIPTION OUT --steps N [--everything] [--mended SET ...]
 
 A network that learns for long gets better outlines, but learns by heart which nuclei of a few patients are
 lymphocytes (docs/model-card.md). Here it listens to what earlier weights, DESCRIPTION, say of the class of
 every nucleus on crops drawn anew, and to labels; of all else to what it said itself at the start. Levels at
 2 and 4 px on the way down and all statistics stay as they are. OUT gets the running mean of the weights.
+
+``--mended`` names sets whose labels have been put right since START was taught: there labels teach outlines
+too, on crops of their own beside the others.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from torch.nn import functional
 from tme.cells.engines._description import read_description, weights_file
 from tme.cells.engines._runtime import open_network
 from tme.learn.fit import Recipe, Sampler, decaying, kept_at, rate_at
-from tme.learn.losses import lymphocyte_loss
+from tme.learn.losses import losses, lymphocyte_loss
 from tme.learn.network import NucleusNet
 from training import sets, synthetic
 from training.distil import soft_loss
@@ -38,6 +41,8 @@ HEARD = 2.0
 LOOKS = {"HE": 120, "CD8": 15, "CD31": 10}
 FIRST_LOOK = 960_000
 EVERY = 50
+MENDED_CROPS = 2
+"""Crops of mended sets in a step, beside the recipe's."""
 Says = Callable[[Any], Any]
 
 
@@ -48,8 +53,13 @@ def said_by(description: Path) -> Says:
     return lambda rgb: network(np.ascontiguousarray(rgb))[4]
 
 
-def taught(start: NucleusNet, says: Says, sampler: Sampler, recipe: Recipe) -> NucleusNet:
-    """The network after a recipe's steps, its mean weights; ``start`` stays as it was."""
+def taught(
+    start: NucleusNet, says: Says, sampler: Sampler, recipe: Recipe, mended: Sampler | None = None
+) -> NucleusNet:
+    """The network after a recipe's steps, its mean weights; ``start`` stays as it was.
+
+    ``mended`` draws crops whose labels teach all but classes.
+    """
     own = deepcopy(start).eval().requires_grad_(False)
     network = deepcopy(start).eval()
     for level in (network.stem, network.down4):
@@ -79,6 +89,10 @@ def taught(start: NucleusNet, says: Says, sampler: Sampler, recipe: Recipe) -> N
         # `soft_loss` has heard it once.
         loss = soft_loss(answer, wanted) + (HEARD - 1) * heard
         loss = loss + lymphocyte_loss(answer[:, 4], known[:, 4], known[:, 8])
+        if mended is not None:
+            images, targets = mended.batch(step)
+            parts = losses(network(torch.from_numpy(images).float()), torch.from_numpy(targets))
+            loss = loss + parts["nucleus"] + parts["centre"] + parts["offset"]
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
@@ -106,17 +120,21 @@ def main() -> None:
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--everything", action="store_true", help="learn from the held fields too")
+    parser.add_argument("--mended", nargs="+", default=[], metavar="SET", help="sets whose labels changed")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     split = sets.load(chosen.data)
     fields = split.train + (split.held if chosen.everything else [])
-    fields += synthetic.fields(FIRST_LOOK, LOOKS)
     recipe = replace(Recipe(rate=RATE, average=AVERAGE, shares=SHARES), steps=chosen.steps, seed=chosen.seed)
+    again = [field for field in fields if field.dataset in chosen.mended]
+    fields = [field for field in fields if field.dataset not in chosen.mended]
+    fields += synthetic.fields(FIRST_LOOK, LOOKS)
+    mended = Sampler(again, replace(recipe, batch=MENDED_CROPS)) if again else None
     network = NucleusNet()
     network.load_state_dict(torch.load(chosen.start, weights_only=True))
     network = network.to(memory_format=torch.channels_last)
-    out = taught(network, said_by(chosen.description), Sampler(fields, recipe), recipe)
+    out = taught(network, said_by(chosen.description), Sampler(fields, recipe), recipe, mended)
     torch.save(out.state_dict(), chosen.out)
 
 

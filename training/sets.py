@@ -29,6 +29,10 @@ MONUSEG_HELD = (
 MONUSAC_HELD = ("TCGA-2Z-A9JN", "TCGA-49-6743")
 LGG_HELD = ("TCGA-DB-5275",)
 
+# Columns the masks of a field lie to the left of its nuclei: where they agree best with darkness in red
+# (correlation .64, .51 as they are); a network learns the displacement by heart and splits nuclei there.
+DISPLACED_PX = {"train_Bladder1": 6}
+
 
 @dataclass(frozen=True)
 class Split:
@@ -163,12 +167,13 @@ def ki67(path: Path) -> Field:
 
 
 def deepliif(path: Path) -> Field:
-    """Masks on a DAB section, of all nuclei or of the tumour's alone."""
+    """Masks on a DAB section, of all nuclei or of the tumour's alone; displaced ones put back."""
     rgb, label = _read(path)
-    complete = bool(label["complete"])
-    return from_masks(
-        path.stem, "deepliif", f"deepliif-{path.stem}", rgb, _mpp(label), label["inst"], None, complete
-    )
+    masks, complete = label["inst"], bool(label["complete"])
+    off = DISPLACED_PX.get(path.stem, 0)
+    if off:
+        rgb, masks = np.ascontiguousarray(rgb[:, off:]), np.ascontiguousarray(masks[:, :-off])
+    return from_masks(path.stem, "deepliif", f"deepliif-{path.stem}", rgb, _mpp(label), masks, None, complete)
 
 
 def _forgotten(field: Field, which: NDArray[np.bool_]) -> Field:

@@ -11,6 +11,7 @@ import torch
 
 from tests.learn.scenes import draw_scene
 from tme.learn.fit import Recipe, Sampler
+from tme.learn.losses import nucleus_loss
 from tme.learn.network import NucleusNet
 from training import classes
 
@@ -37,3 +38,23 @@ def test_classes_follow_and_all_else_stays(says: float) -> None:
     for name, value in after.state_dict().items():
         if name.startswith(("stem.", "down4.")) or "running" in name:
             torch.testing.assert_close(value, before[name])
+
+
+def test_labels_of_mended_sets_teach_outlines() -> None:
+    torch.manual_seed(0)
+    start = NucleusNet((8, 8, 16, 16), (1, 1, 1)).eval()
+    others = Sampler([draw_scene(50).field("other", classes=False)], RECIPE)
+    mended = Sampler([draw_scene(51).field("mended", classes=False)], RECIPE)
+
+    def unlike(network: NucleusNet) -> float:
+        images, targets = mended.batch(10**6)
+        with torch.no_grad():
+            answer = network(torch.from_numpy(images).float())
+        return float(nucleus_loss(answer[:, 0], *torch.from_numpy(targets)[:, (0, 5)].unbind(1)))
+
+    def says(rgb: np.ndarray) -> np.ndarray:
+        return np.zeros(rgb.shape[:2], np.float32)
+
+    without = classes.taught(start, says, others, RECIPE)
+    with_them = classes.taught(start, says, others, RECIPE, mended)
+    assert unlike(with_them) < unlike(without) - 0.1

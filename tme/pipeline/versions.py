@@ -8,7 +8,7 @@ STAGES: dict[str, int] = {
     "tissue": 2,
     "stain": 6,
     "section": 2,
-    "cells": 9,
+    "cells": 10,
     "vessels": 4,
     "regions": 1,
     "measure": 5,

@@ -11,9 +11,10 @@ from tme.metrics.types import BlockSums, ColumnSpec, Estimate
 
 PIGMENT = (
     "On sections with DAB, grains of brown pigment as large as a cell (haemosiderin, pale melanin) count as "
-    "positive: their colour is that of DAB. Black ones (carbon, formalin pigment, dark melanin) count on CD3 "
-    "and CD8 as negative, and where the counterstain is very blue, as on KI67, as positive: see the cautions "
-    "and the overlay."
+    "positive where they look like a cell with a nucleus: their colour is that of DAB. Brown in which the "
+    "network sees no nucleus (crumbs of stain, smears, some pigment) is no cell on CD3 and CD8. Black grains "
+    "(carbon, formalin pigment, dark melanin) count there as negative, and where the counterstain is very "
+    "blue, as on KI67, as positive: see the cautions and the overlay."
 )
 
 COLUMNS = (

@@ -1,6 +1,7 @@
 """A student's classes taught again, by a network whose classes hold on other patients; its outlines kept.
 
-    python -m training.classes DATA START DESCRIPTION OUT --steps N [--everything] [--mended SET ...]
+    python -m training.classes DATA START DESCRIPTION OUT --steps N [--everything]
+        [--mended SET ... --share S]
 
 A network that learns for long gets better outlines, but learns by heart which nuclei of a few patients are
 lymphocytes (docs/model-card.md). Here it listens to what earlier weights, DESCRIPTION, say of the class of
@@ -8,7 +9,9 @@ every nucleus on crops drawn anew, and to labels; of all else to what it said it
 2 and 4 px on the way down and all statistics stay as they are. OUT gets the running mean of the weights.
 
 ``--mended`` names sets whose labels have been put right since START was taught: there labels teach outlines
-too, on crops of their own beside the others.
+too, on crops of their own beside the others. With ``--share`` OUT lies that part of the way from START to
+what was taught: half way has most of what was to be learned and next to nothing of what is forgotten
+elsewhere (Wortsman et al., CVPR 2022).
 """
 
 from __future__ import annotations
@@ -108,6 +111,15 @@ def taught(
     return mean
 
 
+def between(start: NucleusNet, end: NucleusNet, share: float) -> NucleusNet:
+    """The network whose weights lie ``share`` of the way from one's to the other's."""
+    out = deepcopy(start)
+    with torch.no_grad():
+        for here, there in zip(out.parameters(), end.parameters(), strict=True):
+            here.lerp_(there, share)
+    return out
+
+
 def main() -> None:
     """Parse, teach, save."""
     parser = argparse.ArgumentParser(
@@ -121,6 +133,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--everything", action="store_true", help="learn from the held fields too")
     parser.add_argument("--mended", nargs="+", default=[], metavar="SET", help="sets whose labels changed")
+    parser.add_argument("--share", type=float, default=1.0, help="part of the way from START to go")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
@@ -135,7 +148,7 @@ def main() -> None:
     network.load_state_dict(torch.load(chosen.start, weights_only=True))
     network = network.to(memory_format=torch.channels_last)
     out = taught(network, said_by(chosen.description), Sampler(fields, recipe), recipe, mended)
-    torch.save(out.state_dict(), chosen.out)
+    torch.save(between(network, out, chosen.share).state_dict(), chosen.out)
 
 
 if __name__ == "__main__":

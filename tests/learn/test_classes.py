@@ -58,3 +58,13 @@ def test_labels_of_mended_sets_teach_outlines() -> None:
     without = classes.taught(start, says, others, RECIPE)
     with_them = classes.taught(start, says, others, RECIPE, mended)
     assert unlike(with_them) < unlike(without) - 0.1
+
+
+def test_weights_between_two_networks() -> None:
+    torch.manual_seed(0)
+    start, end = (NucleusNet((8, 8, 16, 16), (1, 1, 1)).eval() for _ in range(2))
+    half = classes.between(start, end, 0.5)
+    for a, b, c in zip(start.parameters(), end.parameters(), half.parameters(), strict=True):
+        torch.testing.assert_close(c, (a + b) / 2)
+    for a, b in zip(start.parameters(), classes.between(start, end, 0.0).parameters(), strict=True):
+        torch.testing.assert_close(a, b)

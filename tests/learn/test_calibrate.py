@@ -11,7 +11,8 @@ pytest.importorskip("torch", reason="PyTorch is not installed here; `make test-e
 
 from tests.learn.scenes import draw_scene
 from tme.cells.engines._description import Calibration
-from tme.cells.instances import Instances
+from tme.cells.instances import Decoding, Instances
+from tme.learn import calibrate
 from tme.learn.augment import plain_crop
 from tme.learn.calibrate import Called, called, expected_error, fit_curve, reliability
 from tme.learn.score import Answered, Matched
@@ -146,3 +147,14 @@ def test_weights_made_before_peaks_counted_read_as_they_did() -> None:
         np.ones(1, np.float32),
     )
     np.testing.assert_allclose(curve.score(found), 1.0)
+
+
+@pytest.mark.parametrize(("worth_of_8", "chosen"), [(0.8004, 6.0), (0.82, 8.0)])
+def test_of_sizes_worth_the_same_the_smallest_is_chosen(
+    monkeypatch: pytest.MonkeyPatch, worth_of_8: float, chosen: float
+) -> None:
+    monkeypatch.setattr(calibrate, "match", lambda _, rule: rule)
+    worths = {4.0: 0.79, 6.0: 0.8, 8.0: worth_of_8}
+    scene = Answered(draw_scene(1).field(), None, None)
+    rule = calibrate.search_decoding([scene], Decoding(), lambda rules: worths[rules[0].least_um2])
+    assert rule.least_um2 == chosen

@@ -19,6 +19,8 @@ CENTRE = (0.15, 0.2, 0.25, 0.3, 0.35)
 APART_PX = (2, 3, 4)
 SMOOTH_PX = (0.7, 1.0)
 LEAST_UM2 = (4.0, 6.0, 8.0)
+NEARLY = 0.001
+"""Difference of worth that means nothing."""
 Values = NDArray[np.float64]
 
 
@@ -97,13 +99,18 @@ def fit_curve(rows: Sequence[Called], sizes: tuple[float, float] | None = None) 
 def search_decoding(
     answered: Sequence[Answered], start: Decoding, worth: Callable[[Sequence[Matched]], float]
 ) -> Decoding:
-    """The rule worth most on these fields: peaks, then size; ``start`` says what a nucleus pixel is."""
+    """The rule worth most on these fields: peaks, then size; ``start`` says what a nucleus pixel is.
+
+    Of sizes worth nearly the same (`NEARLY`) the smallest: which one comes first there is chance, and what is
+    left out is lost.
+    """
     first = [
         replace(start, centre=c, smooth_px=s, apart_px=a) for c, s, a in product(CENTRE, SMOOTH_PX, APART_PX)
     ]
     best = max(first, key=lambda rule: worth([match(one, rule) for one in answered]))
     second = [replace(best, least_um2=least) for least in LEAST_UM2]
-    return max(second, key=lambda rule: worth([match(one, rule) for one in answered]))
+    worths = [worth([match(one, rule) for one in answered]) for rule in second]
+    return next(rule for rule, found in zip(second, worths, strict=True) if found >= max(worths) - NEARLY)
 
 
 def mean_over_sets(matched: Sequence[Matched]) -> float:

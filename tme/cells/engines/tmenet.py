@@ -33,7 +33,7 @@ from tme.stains.deconvolve import stain_od
 from tme.stains.types import StainProfile
 from tme.units import um2_to_px, um_to_px
 
-BUNDLED = Path(__file__).parent / "weights" / "tmenet-3.json"
+BUNDLED = Path(__file__).parent / "weights" / "tmenet-4.json"
 GLASS = 255
 GAP_UM = 0.5
 """Around the cells of one kind none of the other is looked for: their rim is not one."""

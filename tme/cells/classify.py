@@ -18,7 +18,7 @@ from tme.stains.types import Stain, StainProfile
 LYMPHOCYTE, OTHER, POSITIVE, NEGATIVE = "lymphocyte", "other", "positive", "negative"
 MARGIN_OD = 0.05
 LEAST_CHANCE = 1e-6
-"""Of being positive, for all but black cells, so that `never_positive` holds in float32."""
+"""Of being positive, for all but pigment, so that `never_positive` holds in float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ def classify(
     profile: StainProfile,
     til_prob: NDArray[np.float32] | None = None,
     til_least: float = 0.5,
-    black: NDArray[np.bool_] | None = None,
+    pigment: NDArray[np.bool_] | None = None,
 ) -> Calls:
     """Class of every cell.
 
@@ -62,12 +62,12 @@ def classify(
         The engine's own probability of lymphocyte, used on H&E in place of the rule.
     til_least : float
         Probability from which on a cell is called a lymphocyte.
-    black : (n,) bool, optional
-        Cells that are black pigment on a DAB section (`tme.cells.pigment`): never positive.
+    pigment : (n,) bool, optional
+        Cells that are pigment on a DAB section (`tme.cells.pigment`): never positive.
     """
     if stain.kind == "he":
         return _he(measures, profile, til_prob, til_least)
-    return _dab(measures, stain, profile, np.zeros(len(measures.x), bool) if black is None else black)
+    return _dab(measures, stain, profile, np.zeros(len(measures.x), bool) if pigment is None else pigment)
 
 
 def _he(
@@ -81,13 +81,15 @@ def _he(
     return Calls(name, np.where(is_til, probability, 1 - probability), is_til, None)
 
 
-def _dab(measures: Measures, stain: Stain, profile: StainProfile, black: NDArray[np.bool_]) -> Calls:
+def _dab(measures: Measures, stain: Stain, profile: StainProfile, pigment: NDArray[np.bool_]) -> Calls:
     threshold = profile.dab_threshold_od
     marker = marker_od(measures.second_od, measures.ring_od, stain)
     if threshold is None:
         threshold = float("inf")
-    probability = np.where(black, 0.0, np.maximum(_logistic((marker - threshold) / MARGIN_OD), LEAST_CHANCE))
-    positive = (marker >= threshold) & ~black
+    probability = np.where(
+        pigment, 0.0, np.maximum(_logistic((marker - threshold) / MARGIN_OD), LEAST_CHANCE)
+    )
+    positive = (marker >= threshold) & ~pigment
     name = np.where(positive, POSITIVE, NEGATIVE).astype(object)
     shown = np.where(positive, probability, 1 - probability)
     return Calls(name, shown, positive if stain.til_marker else None, positive)
@@ -96,7 +98,7 @@ def _dab(measures: Measures, stain: Stain, profile: StainProfile, black: NDArray
 def never_positive(positive: NDArray[np.bool_], probability: NDArray[np.floating]) -> NDArray[np.bool_]:
     """(n,) Cells of a DAB section that no threshold makes positive, by their columns in the table.
 
-    Black pigment is negative with ``class_prob`` 1, which no other negative cell has.
+    Pigment is negative with ``class_prob`` 1, which no other negative cell has.
     """
     return ~positive & (probability >= 1)
 

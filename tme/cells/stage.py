@@ -33,6 +33,7 @@ from tme.config import CellSettings
 from tme.slide.types import RGB, Read, Slide, SlideInfo
 from tme.stains import STAINS
 from tme.stains.deconvolve import stain_od
+from tme.stains.golden import is_golden
 from tme.stains.types import Stain, StainProfile
 from tme.tiles import DEFAULT_TASK_PX, Runner, Window, make_grid, one_by_one
 from tme.tissue.types import TissueMask
@@ -249,8 +250,9 @@ def _segment_window(
         return TASK_SCHEMA.empty_table()
     measures = measure(found.labels, stain_od(pixels, profile), outlines, mpp)
     til_prob = None if found.til_prob is None else found.til_prob[outlines.labels - 1]
-    black = black_cells(found.labels, outlines.labels, pixels, profile, stain)
-    calls = classify(measures, stain, profile, til_prob, found.til_least, black)
+    pigment = black_cells(found.labels, outlines.labels, pixels, profile, stain)
+    pigment |= is_golden(measures.hematoxylin_od, measures.second_od, profile)
+    calls = classify(measures, stain, profile, til_prob, found.til_least, pigment)
     seen = None if found.seen is None else found.seen[outlines.labels - 1]
     return _table(measures, calls, outlines.polygons, window, info, mpp, stain, seen)
 

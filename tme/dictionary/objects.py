@@ -38,7 +38,7 @@ CELL_COLUMNS: tuple[ColumnSpec, ...] = (
     _object(
         "class_prob",
         "",
-        "probability of the class, 0-1; 1 for black pigment on CD3 and CD8; missing where there is none",
+        "probability of the class, 0-1; 1 for pigment on CD3 and CD8; missing where there is none",
     ),
     _object(
         "is_til",
@@ -50,7 +50,7 @@ CELL_COLUMNS: tuple[ColumnSpec, ...] = (
     _object(
         "positive",
         "",
-        "marker at or above dab_threshold_od where it sits, and no black pigment; missing on H&E",
+        "marker at or above dab_threshold_od where it sits, and no pigment; missing on H&E",
     ),
     _object("in_cluster", "", "the row is a cluster of cells that could not be parted"),
     _object("cluster_count", "", "cells in the cluster by a model of its area; missing outside clusters"),

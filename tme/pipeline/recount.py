@@ -20,7 +20,7 @@ def positive_cells(table: Path, stain: Stain, compartment: str, threshold_od: fl
     """Cells of a compartment whose marker is at or above a density.
 
     They are the cells found with the slide's own threshold; one it did not find is not among them, nor is
-    one that is black pigment, negative at any threshold.
+    one that is pigment, negative at any threshold.
 
     Parameters
     ----------

@@ -6,7 +6,7 @@ mixed with new ones.
 
 STAGES: dict[str, int] = {
     "tissue": 2,
-    "stain": 6,
+    "stain": 7,
     "section": 2,
     "cells": 10,
     "vessels": 4,

@@ -18,6 +18,7 @@ from tme.stains.black import black_caution, black_section
 from tme.stains.calibration import Frozen, drift_note
 from tme.stains.deconvolve import FloatImage, channel_od, stain_od, stain_vectors, unmixing
 from tme.stains.direction import haematoxylin_direction, hue_caution, stained
+from tme.stains.golden import golden_caution, golden_section, haematoxylin_under
 from tme.stains.nuclear import nuclear_detail, nuclear_levels, nuclear_signal
 from tme.stains.points import dark_points
 from tme.stains.sample import background_caution, background_colour, read_sample
@@ -78,10 +79,11 @@ def estimate_profile(
     own = dab_threshold([window @ dab for window in found_points], densities @ dab, settings.seed)
     if own.value is not None:
         positive = points[points @ dab >= own.value]
-        doubt = black_caution(stain, profile, positive)
-        profile = replace(profile, cautions=(*profile.cautions, *filter(None, [doubt])))
-        black = black_section(stain, profile, positive)
-        own = DabThreshold(None, "", black, own.histogram) if black else own
+        under = haematoxylin_under(stain, profile, positive)
+        doubts = filter(None, [black_caution(stain, profile, positive), golden_caution(under)])
+        pigment = black_section(stain, profile, positive) or golden_section(under)
+        profile = replace(profile, cautions=(*profile.cautions, *doubts), haematoxylin_under_dab=under)
+        own = DabThreshold(None, "", pigment, own.histogram) if pigment else own
     return _with_threshold(profile, own, settings, frozen)
 
 

@@ -75,6 +75,9 @@ class StainProfile:
         95 % interval of the threshold; None where it was not estimated.
     slide_threshold_od : float or None
         What the slide's own histogram gives, whichever threshold is used; None where it gives none.
+    haematoxylin_under_dab : float or None
+        Median of haematoxylin over DAB where the slide is positive (`tme.stains.golden`); None where that
+        says nothing.
     cautions : tuple of str
         e.g. that the slide does not look like the stain named.
     histogram : dict
@@ -98,6 +101,7 @@ class StainProfile:
     threshold_low_od: float | None = None
     threshold_high_od: float | None = None
     slide_threshold_od: float | None = None
+    haematoxylin_under_dab: float | None = None
 
     @property
     def no_cut(self) -> str:

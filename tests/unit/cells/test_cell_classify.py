@@ -140,7 +140,7 @@ def test_a_black_cell_is_negative_for_certain_however_dark() -> None:
         cells(second_od=[0.9, 0.9, 0.1], ring_od=[0.1, 0.1, 0.1]),
         STAINS.get("CD8"),
         profile_of("CD8"),
-        black=np.array([True, False, False]),
+        pigment=np.array([True, False, False]),
     )
     assert found.name.tolist() == ["negative", "positive", "negative"]
     assert found.is_til is not None

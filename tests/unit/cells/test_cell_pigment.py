@@ -45,7 +45,7 @@ def test_only_a_black_cell_is_never_positive_as_the_table_has_it() -> None:
     outlines = trace(labels)
     black = outlines.labels == 5
     calls = classify(
-        measure(labels, density, outlines, 0.5), STAINS.get("CD8"), profile_of("CD8"), black=black
+        measure(labels, density, outlines, 0.5), STAINS.get("CD8"), profile_of("CD8"), pigment=black
     )
     assert calls.positive is not None
     stored = calls.probability.astype(np.float32)

@@ -100,19 +100,30 @@ def with_grains(
     return np.asarray(pixels * 10 ** (-density * np.array(colour)), np.uint8)
 
 
-@pytest.mark.parametrize("colour", [(0.577, 0.577, 0.577), (0.55, 0.58, 0.60)])
-@pytest.mark.parametrize("stain", ["CD8", "CD31"])
-def test_a_section_with_black_pigment_alone_has_no_numbers_and_says_why(
-    tmp_path: Path, stain: str, colour: tuple[float, float, float]
+CARBON, MELANIN, HAEMOSIDERIN = (0.577, 0.577, 0.577), (0.55, 0.58, 0.60), (0.27, 0.57, 0.78)
+
+
+@pytest.mark.parametrize(
+    ("stain", "colour", "why"),
+    [
+        ("CD8", CARBON, "is black, not brown"),
+        ("CD8", MELANIN, "is black, not brown"),
+        ("CD8", HAEMOSIDERIN, "next to no haematoxylin"),
+        ("CD31", CARBON, "is black, not brown"),
+        ("CD31", MELANIN, "is black, not brown"),
+    ],
+)
+def test_a_section_with_pigment_alone_has_no_numbers_and_says_why(
+    tmp_path: Path, stain: str, colour: tuple[float, float, float], why: str
 ) -> None:
     slide = render_slide(SlideSpec(stain, area_mm2=0.2, til_density_per_mm2=0, mvd_per_mm2=0), 3)
     WRITERS[".tif"](tmp_path / "a.tif", with_grains(slide.pixels, 80, colour), slide.mpp, 90)
     row = SlideRow("a", "A", "", "baseline", stain, tmp_path / "a.tif", 2)
     asked = SlideJob(row, Config(), tmp_path / "results", "key", {})
     outcome = run_slide(asked)
-    assert any("is black, not brown" in caution for caution in outcome.cautions)
+    assert any(why in caution for caution in outcome.cautions)
     found = read_json(asked.folder / "measurements.json")["compartments"][0]
-    assert "is black, not brown" in found["reasons"][STAINS.get(stain).targets[0]][0]
+    assert why in found["reasons"][STAINS.get(stain).targets[0]][0]
     for name in ("n_til", "til_density_per_mm2", "n_positive", "n_vessels", "mvd_per_mm2"):
         assert found["estimates"].get(name, {}).get("value") is None
 
@@ -129,24 +140,23 @@ def test_dust_on_a_section_of_counterstain_alone_is_no_positive_cell(tmp_path: P
     assert found["n_nuclei"]["value"] > 1000
 
 
-def test_brown_pigment_without_nuclei_is_left_out_where_it_can_be_told_and_said(tmp_path: Path) -> None:
-    slide = render_slide(SlideSpec("CD8", area_mm2=0.3, til_density_per_mm2=0), 3)
-    # Haemosiderin has the hue of DAB: only its want of a nucleus tells some of it.
-    WRITERS[".tif"](tmp_path / "a.tif", with_grains(slide.pixels, 80, (0.27, 0.57, 0.78)), slide.mpp, 90)
-    row = SlideRow("a", "A", "", "baseline", "CD8", tmp_path / "a.tif", 2)
-    outcome = run_slide(SlideJob(row, Config(), tmp_path / "results", "key", {}))
-    assert any("no nucleus is seen" in caution for caution in outcome.cautions)
-
-
-@pytest.mark.parametrize(("stain", "what", "longer"), [("CD8", "n_positive", 1), ("CD31", "n_vessels", 3)])
-def test_black_grains_among_what_is_positive_add_none(
-    tmp_path: Path, stain: str, what: str, longer: int
+@pytest.mark.parametrize(
+    ("stain", "what", "colour", "longer", "more"),
+    [
+        ("CD8", "n_positive", CARBON, 1, 0),
+        # A golden grain on a nucleus looks like a positive cell.
+        ("CD8", "n_positive", HAEMOSIDERIN, 1, 4),
+        ("CD31", "n_vessels", CARBON, 3, 0),
+    ],
+)
+def test_grains_among_what_is_positive_add_none(
+    tmp_path: Path, stain: str, what: str, colour: tuple[float, float, float], longer: int, more: int
 ) -> None:
     slide = render_slide(SlideSpec(stain, area_mm2=0.2, til_density_per_mm2=600), 3)
     counts = []
     for name, grains in (("plain", 0), ("grains", 40)):
         path = tmp_path / f"{name}.tif"
-        pixels = with_grains(slide.pixels, grains, (0.577, 0.577, 0.577), longer)
+        pixels = with_grains(slide.pixels, grains, colour, longer)
         WRITERS[".tif"](path, pixels, slide.mpp, 90)
         row = SlideRow(name, "A", "", "baseline", stain, path, 2)
         asked = SlideJob(row, Config(), tmp_path / "results", "key", {})
@@ -156,7 +166,7 @@ def test_black_grains_among_what_is_positive_add_none(
     plain, grains = counts
     assert plain > 10
     # A grain that lies on a positive cell hides it.
-    assert 0.9 * plain <= grains <= plain
+    assert 0.9 * plain <= grains <= plain + more
 
 
 def test_another_version_of_the_engines_package_finds_cells_anew(

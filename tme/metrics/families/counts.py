@@ -10,11 +10,12 @@ from tme.metrics.scope import Scope
 from tme.metrics.types import BlockSums, ColumnSpec, Estimate
 
 PIGMENT = (
-    "On sections with DAB, grains of brown pigment as large as a cell (haemosiderin, pale melanin) count as "
-    "positive where they look like a cell with a nucleus: their colour is that of DAB. Brown in which the "
-    "network sees no nucleus (crumbs of stain, smears, some pigment) is no cell on CD3 and CD8. Black grains "
-    "(carbon, formalin pigment, dark melanin) count there as negative, and where the counterstain is very "
-    "blue, as on KI67, as positive: see the cautions and the overlay."
+    "On sections with DAB, grains of pigment as large as a cell can pass for positive cells. On CD3 and CD8 "
+    "black ones (carbon, formalin pigment, dark melanin) and golden ones without haematoxylin under them "
+    "(haemosiderin) count as negative, and brown in which the network sees no nucleus (crumbs of stain, "
+    "smears) is no cell. Brown melanin counts as positive, and so do all of these on KI67, black ones where "
+    "the counterstain is very blue, and golden ones where the DAB itself is golden: see the cautions and the "
+    "overlay."
 )
 
 COLUMNS = (
@@ -42,7 +43,7 @@ COLUMNS = (
         "n_positive",
         "",
         "count",
-        "cells whose marker is at or above the DAB threshold, but for black pigment, and whose centroid lies "
+        "cells whose marker is at or above the DAB threshold, but for pigment, and whose centroid lies "
         "inside the compartment",
         "rows of cells.parquet with positive; a cluster counts as its cluster_count",
         caveats=("Positive depends on dab_threshold_od: compare slides with one threshold.", PIGMENT),

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from tme.cells.measure import mean_of
 from tme.slide.types import RGB
-from tme.stains.black import black_is_told, is_black
+from tme.stains.black import black_is_told, is_black, is_nearly_black
 from tme.stains.deconvolve import channel_od
 from tme.stains.types import Stain, StainProfile
 
@@ -18,8 +18,9 @@ def black_cells(
     pixels: RGB,
     profile: StainProfile,
     stain: Stain,
+    centred: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_]:
-    """Which cells are black by their mean colour.
+    """Which cells are black grains by their mean colour.
 
     Parameters
     ----------
@@ -29,6 +30,8 @@ def black_cells(
     pixels : (H, W, 3) uint8
     profile : StainProfile
     stain : Stain
+    centred : (n,) bool, optional
+        Which of them hold the centre of a nucleus; one without need only be nearly black.
 
     Returns
     -------
@@ -41,4 +44,5 @@ def black_cells(
     owner = labels.ravel()[inside]
     density = channel_od(pixels, profile.background).reshape(-1, 3)[inside]
     count = int(labels.max()) + 1
-    return is_black(np.stack([mean_of(owner, channel, count) for channel in density.T], axis=1)[chosen])
+    colour = np.stack([mean_of(owner, channel, count) for channel in density.T], axis=1)[chosen]
+    return is_black(colour) if centred is None else is_black(colour) | (is_nearly_black(colour) & ~centred)

@@ -40,6 +40,9 @@ from tme.tissue.types import TissueMask
 from tme.units import um2_to_px, um_to_px
 
 COARSEST_MPP = 0.65
+LEAST_NUCLEAR = 0.25
+"""Share of a brown object that is nucleus below which, with no centre of one in it either, it is no cell but
+a crumb of stain, a smear or the rim of a neighbour (docs/benchmarks.md)."""
 FEWEST_UNSEEN = 20
 MOST_UNSEEN = 0.25
 """Share of brown objects without a nucleus from which on, if there are `FEWEST_UNSEEN`, the slide says so."""
@@ -250,22 +253,25 @@ def _segment_window(
         return TASK_SCHEMA.empty_table()
     measures = measure(found.labels, stain_od(pixels, profile), outlines, mpp)
     til_prob = None if found.til_prob is None else found.til_prob[outlines.labels - 1]
-    pigment = black_cells(found.labels, outlines.labels, pixels, profile, stain)
+    centred = None if found.centred is None else found.centred[outlines.labels - 1]
+    pigment = black_cells(found.labels, outlines.labels, pixels, profile, stain, centred)
     pigment |= is_golden(measures.hematoxylin_od, measures.second_od, profile)
     calls = classify(measures, stain, profile, til_prob, found.til_least, pigment)
-    seen = None if found.seen is None else found.seen[outlines.labels - 1]
-    return _table(measures, calls, outlines.polygons, window, info, mpp, stain, seen)
+    is_cell = np.ones(len(outlines.labels), bool)
+    if centred is not None and found.nuclear is not None:
+        is_cell = centred | (found.nuclear[outlines.labels - 1] >= LEAST_NUCLEAR)
+    return _table(measures, calls, is_cell, outlines.polygons, window, info, mpp, stain)
 
 
 def _table(
     measures: Measures,
     calls: Calls,
+    is_cell: NDArray[np.bool_],
     polygons: NDArray[np.object_],
     window: Window,
     info: SlideInfo,
     mpp: float,
     stain: Stain,
-    seen: NDArray[np.bool_] | None,
 ) -> pa.Table:
     core, outer = window.core, window.outer
     x, y = measures.x + outer.x0, measures.y + outer.y0
@@ -305,7 +311,7 @@ def _table(
         "geometry": shapely.to_wkb(outlines),
         "in_core": in_core[keep],
         "near_border": (depth < 2 * margin)[keep],
-        "is_cell": np.ones(count, bool) if seen is None else seen[keep],
+        "is_cell": is_cell[keep],
         "window": np.full(count, core.y0 * 2**32 + core.x0, np.int64),
     }
     return pa.table([_array(columns[field.name], field, count) for field in TASK_SCHEMA], schema=TASK_SCHEMA)

@@ -75,9 +75,10 @@ class Detections:
     least_um2 : float
         Instances with a smaller outline are none, unless the settings name another area; of several parts
         only the largest has an outline.
-    seen : (n,) bool or None
-        Whether a nucleus is seen in each instance; one without is no cell, and only counted as left out. None
-        if the engine does not look.
+    centred : (n,) bool or None
+        Whether the centre of a nucleus is seen in each instance; None if the engine does not look.
+    nuclear : (n,) float or None
+        Share of each instance that is nucleus; None likewise.
     """
 
     labels: NDArray[np.int32]
@@ -85,4 +86,5 @@ class Detections:
     til_least: float = 0.5
     level: NDArray[np.float32] | None = None
     least_um2: float = LEAST_UM2
-    seen: NDArray[np.bool_] | None = None
+    centred: NDArray[np.bool_] | None = None
+    nuclear: NDArray[np.float64] | None = None

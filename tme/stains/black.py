@@ -24,6 +24,9 @@ BLUE_RANGE = (0.85, 1.2)
 """The same for blue."""
 LEAST_COLOUR_OD = 1.0
 """Density of the three channels together below which a colour says too little."""
+NEARLY_GREEN, NEARLY_BLUE, NEARLY_COLOUR_OD = 1.25, (0.8, 1.25), 2.0
+"""The three limits for a speck on tinted ground, or so dark that a grey level more or less is a tenth of a
+density."""
 MOST_HAEMATOXYLIN = 2.0
 """Haematoxylin over DAB of a whole positive cell, its nucleus counted in: 0.9 to 2 on a field of CD8."""
 FEWEST_POSITIVE = 20
@@ -47,9 +50,23 @@ def is_black(density: NDArray[np.floating]) -> NDArray[np.bool_]:
     -------
     (n,) bool
     """
+    return _grey(density, MOST_GREEN, BLUE_RANGE, LEAST_COLOUR_OD)
+
+
+def is_nearly_black(density: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Which colours are black but for a tinge of stain, and very dark; see `is_black`.
+
+    Some nuclei under DAB are, too: what is only nearly black is a speck where no nucleus is seen.
+    """
+    return _grey(density, NEARLY_GREEN, NEARLY_BLUE, NEARLY_COLOUR_OD)
+
+
+def _grey(
+    density: NDArray[np.floating], most_green: float, blue_range: tuple[float, float], least_od: float
+) -> NDArray[np.bool_]:
     red, green, blue = np.asarray(density, np.float64).T
-    even = (green < MOST_GREEN * red) & (blue > BLUE_RANGE[0] * red) & (blue < BLUE_RANGE[1] * red)
-    return np.asarray(even & (density.sum(axis=1) > LEAST_COLOUR_OD))
+    even = (green < most_green * red) & (blue > blue_range[0] * red) & (blue < blue_range[1] * red)
+    return np.asarray(even & (density.sum(axis=1) > least_od))
 
 
 def black_is_told(stain: Stain, profile: StainProfile) -> bool:

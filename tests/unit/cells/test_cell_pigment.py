@@ -31,6 +31,16 @@ def test_a_black_grain_is_told_from_a_brown_cell_and_a_nucleus() -> None:
     assert black_cells(labels, nothing, pixels, profile_of("CD8"), STAINS.get("CD8")).tolist() == []
 
 
+def test_a_tinged_speck_is_black_where_no_nucleus_is_seen() -> None:
+    pixels, labels = scene("CD8")
+    pixels[10:30, 40:60] = (35, 24, 30)  # on purple ground; 1.2 and 1.1 times red
+    chosen = np.array([2, 5, 7])
+    rest = pixels, profile_of("CD8"), STAINS.get("CD8")
+    assert not black_cells(labels, chosen, *rest).any()
+    assert not black_cells(labels, chosen, *rest, np.ones(3, bool)).any()
+    assert black_cells(labels, chosen, *rest, np.zeros(3, bool)).tolist() == [False, True, False]
+
+
 def test_where_the_marker_sits_in_the_nucleus_nothing_is_black() -> None:
     pixels, labels = scene("KI67")
     found = black_cells(labels, np.array([2, 5, 7]), pixels, profile_of("KI67"), STAINS.get("KI67"))

@@ -298,20 +298,31 @@ def test_the_least_area_is_asked_of_outlines_whatever_the_engine(least_um2: floa
 
 
 class Doubting(Crumbling):
-    """The same, and no nucleus is seen in the second."""
+    """The same, and in the second there is no centre, and less nucleus than a cell has."""
 
     def segment(self, rgb: np.ndarray, mpp: float, profile: StainProfile) -> Detections:
-        return replace(super().segment(rgb, mpp, profile), seen=np.array([True, False]))
+        found = super().segment(rgb, mpp, profile)
+        return replace(found, centred=np.array([True, False]), nuclear=np.array([0.0, self.share]))
+
+    share = stage.LEAST_NUCLEAR - 0.01
 
 
-def test_what_no_nucleus_is_seen_in_is_no_cell_and_is_counted() -> None:
+class Believing(Doubting):
+    """As much of the second is nucleus as a cell has."""
+
+    share = stage.LEAST_NUCLEAR
+
+
+@pytest.mark.parametrize(("engine", "left_out"), [(Doubting(), 1), (Believing(), 0), (Crumbling(), 0)])
+def test_what_no_nucleus_is_seen_in_is_no_cell_and_is_counted(engine: Crumbling, left_out: int) -> None:
     slide = ArraySlide(np.full((100, 100, 3), 200, np.uint8), MPP)
     windows = make_grid(all_tissue(slide), (100, 100), MPP, 100, 0, fixed=False).windows
     settings = CellSettings(min_area_um2=5.0)
     table = segment_task(
-        windows, slide.read, Doubting(), slide.info, MPP, profile_of("CD8"), STAINS.get("CD8"), settings
+        windows, slide.read, engine, slide.info, MPP, profile_of("CD8"), STAINS.get("CD8"), settings
     )
     tally = Tally()
     (cells,) = merged_slices([pack(table)], None, tally)
-    assert cells["x_um"].to_pylist() == [pytest.approx(22.5 * MPP, abs=0.3)]
-    assert tally == Tally(positive=0, left_out=1)
+    assert cells.num_rows == 2 - left_out
+    assert cells["x_um"].to_pylist()[0] == pytest.approx(22.5 * MPP, abs=0.3)
+    assert tally == Tally(positive=0, left_out=left_out)

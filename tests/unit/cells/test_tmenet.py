@@ -26,8 +26,9 @@ from tme.cells.engines.tmenet import (
     NucleusEngine,
     NucleusSegmenter,
     answer,
-    nucleus_seen,
+    holds_centre,
     parted_by,
+    share_of,
     with_others,
 )
 from tme.cells.instances import Decoding, decode
@@ -281,20 +282,30 @@ def test_brown_cells_with_several_nuclei_are_parted() -> None:
     assert not parted_by(nuclei, np.zeros_like(brown), MPP).any()
 
 
-def test_a_brown_cell_is_one_where_a_nucleus_is_seen() -> None:
-    labels, brown = np.zeros((40, 120), np.int32), np.zeros((40, 120), bool)
-    centre = np.full((40, 120), -6.0, np.float32)
-    small, large = 10, 18  # sides, px: 25 and 81 µm²
-    for label, (column, side, logit) in enumerate(
-        [(4, small, 1.0), (20, small, -1.4), (36, large, -1.4), (60, large, -3.0), (84, small, -3.0)], start=1
-    ):
-        labels[4 : 4 + side, column : column + side] = label
-        brown[4 : 4 + side, column : column + side] = label < 5  # the last one is the network's own
-        centre[4 + side // 2, column + side // 2] = logit
-    plain, hidden = Decoding(centre=0.25, smooth_px=0), Decoding(centre=0.15, smooth_px=0)
-    seen = nucleus_seen(labels, brown, centre, plain, hidden, MPP)
-    assert seen.tolist() == [True, False, True, False, True]
-    assert nucleus_seen(np.zeros_like(labels), brown, centre, plain, hidden, MPP).tolist() == []
+def test_in_which_cells_there_is_a_nucleus() -> None:
+    labels, nucleus = np.zeros((40, 80), np.int32), np.zeros((40, 80), bool)
+    centre = np.full((40, 80), -6.0, np.float32)
+    for label, (column, logit, covered) in enumerate([(4, 1.0, 10), (20, -1.4, 4), (36, -6.0, 0)], start=1):
+        labels[4:14, column : column + 10] = label
+        nucleus[4:14, column : column + covered] = True
+        centre[9, column + 5] = logit
+    rule = Decoding(centre=0.25, smooth_px=0)
+    assert holds_centre(labels, centre, rule).tolist() == [True, False, False]
+    assert share_of(labels, nucleus).tolist() == [1.0, 0.4, 0.0]
+    assert holds_centre(np.zeros_like(labels), centre, rule).tolist() == []
+    assert share_of(np.zeros_like(labels), nucleus).tolist() == []
+
+
+def test_brown_without_a_nucleus_has_none_and_the_networks_own_nuclei_have() -> None:
+    rgb = np.full((160, 160, 3), 235, np.uint8)
+    rgb[40:52, 40:52] = (150, 100, 60)  # a square of stain, no nucleus
+    rgb[100:104, 20:140] = (160, 110, 70)
+    found = engine().segment(rgb, MPP, profile_of("CD8"))
+    assert found.centred is not None
+    assert found.nuclear is not None
+    assert len(found.centred) == len(found.nuclear) == found.labels.max() >= 1
+    assert engine().segment(rgb, MPP, profile_of("KI67")).centred is None
+    assert engine().segment(rgb, MPP, profile_of("HE")).centred is None
 
 
 def test_cells_of_two_kinds_do_not_overlap() -> None:

@@ -2,7 +2,7 @@
 
 In: RGB and the slide's stain profile. Out: labelled nuclei and, on H&E, how likely each is a lymphocyte.
 On a DAB section brown cells are cut out whole by the slide's own threshold, as the classical engine does,
-the network parts those that have run together, says in which it sees a nucleus and finds the others; where
+the network parts those that have run together, says in which there is a nucleus and finds the others; where
 the marker sits in the nucleus, brown nuclei are the network's too and only brown cells it missed are added.
 How it was made is in
 ``training/``, what it cannot do in ``docs/model-card.md``.
@@ -41,10 +41,6 @@ LEAST_SHARED = 0.5
 """Share of a nucleus that lies in the brown cell it belongs to."""
 LEAST_PARTED_UM2 = 50.0
 """Smaller brown cells are never parted: two lymphocytes cover more."""
-LEAST_HIDDEN_UM2 = 50.0
-"""A brown cell from this area on may have a nucleus so deep under DAB that it is hardly seen: it is one from
-the centres on that count on DAB sections; a smaller one is a crumb of stain unless a nucleus is as plain as
-on H&E. Of 61 without, on two fields of CD3 and CD8, 58 are crumbs, smears or rims of cells by eye."""
 PARTED_REACH_UM = 4.0
 """How far from its nucleus a pixel of a parted cell may lie."""
 LEAST_FREE = 0.5
@@ -95,14 +91,18 @@ class NucleusEngine:
         brown = brown_cells(stain_od(rgb, profile), profile, self.settings, mpp)
         if STAINS.get(profile.stain).marker_site == "nucleus":
             labels = with_others(nuclei, brown, mpp)
-            by_colour, seen = (labels > 0) & (nuclei == 0), None
+            by_colour, looked = (labels > 0) & (nuclei == 0), {}
         else:
             labels = with_others(parted_by(nuclei, brown, mpp), nuclei, mpp)
             by_colour = brown > 0
-            seen = nucleus_seen(labels, by_colour, said[1], self.rule, self.dab_rule, mpp)
+            looked = {
+                # The network's own nuclei have a centre by the rule of DAB sections.
+                "centred": holds_centre(labels, said[1], self.rule) | (share_of(labels, by_colour) == 0),
+                "nuclear": share_of(labels, found.level > 0),
+            }
         # Of the border of what was cut out by its colour the network knows nothing.
         level = np.where(by_colour, np.float32(np.nan), found.level)
-        return Detections(labels, level=level, least_um2=rule.least_um2, seen=seen)
+        return Detections(labels, level=level, least_um2=rule.least_um2, **looked)
 
     def _probability(self, found: Instances, mpp: float) -> NDArray[np.float32]:
         """Calibrated probability of lymphocyte per instance."""
@@ -171,41 +171,27 @@ def with_others(first: Labels, second: Labels, mpp: float) -> Labels:
     return np.where(first > 0, first + others.max(), others).astype(np.int32)
 
 
-def nucleus_seen(
-    labels: Labels,
-    brown: NDArray[np.bool_],
-    centre: NDArray[np.float32],
-    plain: Decoding,
-    hidden: Decoding,
-    mpp: float,
-) -> NDArray[np.bool_]:
-    """In which cells the network sees a nucleus: in all that are its own, and in some brown ones.
+def holds_centre(labels: Labels, centre: NDArray[np.float32], rule: Decoding) -> NDArray[np.bool_]:
+    """(n,) In which cells a nucleus's centre lies.
 
     Parameters
     ----------
     labels : (H, W) int32
         Labels, 1..n.
-    brown : (H, W) bool
-        Where they were cut out by their colour.
     centre : (H, W) float32
-        Logits of a nucleus's centre.
-    plain, hidden : Decoding
-        How centres are read in small brown cells, and in such of `LEAST_HIDDEN_UM2` and more.
-    mpp : float
-
-    Returns
-    -------
-    (n,) bool
+        Logits of a centre.
+    rule : Decoding
+        How they are read.
     """
-    area = np.bincount(labels.ravel())
-    seen = np.bincount(labels[brown], minlength=len(area)) == 0
-    large = area >= um2_to_px(LEAST_HIDDEN_UM2, mpp)
-    for rule, asked in ((plain, np.ones(len(area), bool)), (hidden, large)):
-        rows, columns, _ = peaks(centre, rule)
-        there = np.zeros(len(area), bool)
-        there[labels[rows, columns]] = True
-        seen |= there & asked
-    return seen[1:]
+    rows, columns, _ = peaks(centre, rule)
+    there = np.zeros(int(labels.max(initial=0)) + 1, bool)
+    there[labels[rows, columns]] = True
+    return there[1:]
+
+
+def share_of(labels: Labels, mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(n,) Share of the pixels of each label that lie in a mask."""
+    return np.asarray(np.bincount(labels.ravel(), mask.ravel())[1:] / np.bincount(labels.ravel())[1:])
 
 
 class NucleusSegmenter:

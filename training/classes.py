@@ -8,10 +8,10 @@ lymphocytes (docs/model-card.md). Here it listens to what earlier weights, DESCR
 every nucleus on crops drawn anew, and to labels; of all else to what it said itself at the start. Levels at
 2 and 4 px on the way down and all statistics stay as they are. OUT gets the running mean of the weights.
 
-``--mended`` names sets whose labels have been put right since START was taught: there labels teach outlines
-too, on crops of their own beside the others. With ``--share`` OUT lies that part of the way from START to
-what was taught: half way has most of what was to be learned and next to nothing of what is forgotten
-elsewhere (Wortsman et al., CVPR 2022).
+``--mended`` names sets whose labels have been put right since START was taught: there labels teach outlines,
+on crops of their own, in place of what START and DESCRIPTION say; sets with classes are refused. With
+``--share`` OUT lies that part of the way from START to what was taught: half way has most of what was to be
+learned and next to nothing of what is forgotten elsewhere (Wortsman et al., CVPR 2022).
 """
 
 from __future__ import annotations
@@ -141,6 +141,12 @@ def main() -> None:
     fields = split.train + (split.held if chosen.everything else [])
     recipe = replace(Recipe(rate=RATE, average=AVERAGE, shares=SHARES), steps=chosen.steps, seed=chosen.seed)
     again = [field for field in fields if field.dataset in chosen.mended]
+    unknown = set(chosen.mended) - {field.dataset for field in fields}
+    classed = {field.dataset for field in again if np.isfinite(field.lymphocyte).any()}
+    if unknown or classed:
+        parser.error(f"--mended: no set {sorted(unknown)}, or one with classes {sorted(classed)}")
+    if not 0 < chosen.share <= 1:
+        parser.error("--share lies between 0 and 1")
     fields = [field for field in fields if field.dataset not in chosen.mended]
     fields += synthetic.fields(FIRST_LOOK, LOOKS)
     mended = Sampler(again, replace(recipe, batch=MENDED_CROPS)) if again else None

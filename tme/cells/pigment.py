@@ -18,7 +18,7 @@ def black_cells(
     pixels: RGB,
     profile: StainProfile,
     stain: Stain,
-    centred: NDArray[np.bool_] | None = None,
+    no_nucleus: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_]:
     """Which cells are black grains by their mean colour.
 
@@ -30,8 +30,8 @@ def black_cells(
     pixels : (H, W, 3) uint8
     profile : StainProfile
     stain : Stain
-    centred : (n,) bool, optional
-        Which of them hold the centre of a nucleus; one without need only be nearly black.
+    no_nucleus : (n,) bool, optional
+        Which of them hold no whole nucleus: they need only be nearly black.
 
     Returns
     -------
@@ -45,4 +45,5 @@ def black_cells(
     density = channel_od(pixels, profile.background).reshape(-1, 3)[inside]
     count = int(labels.max()) + 1
     colour = np.stack([mean_of(owner, channel, count) for channel in density.T], axis=1)[chosen]
-    return is_black(colour) if centred is None else is_black(colour) | (is_nearly_black(colour) & ~centred)
+    black = is_black(colour)
+    return black if no_nucleus is None else black | (is_nearly_black(colour) & no_nucleus)

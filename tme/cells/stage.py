@@ -27,7 +27,7 @@ from tme.cells.nuclei import least_area
 from tme.cells.outline import large_enough, trace
 from tme.cells.pigment import black_cells
 from tme.cells.stitch import SAME_CELL_UM, TASK_SCHEMA, Tally, merged_slices, pack
-from tme.cells.types import Cells
+from tme.cells.types import Cells, Detections
 from tme.cells.waiting import WaitingTables
 from tme.config import CellSettings
 from tme.slide.types import RGB, Read, Slide, SlideInfo
@@ -40,12 +40,9 @@ from tme.tissue.types import TissueMask
 from tme.units import um2_to_px, um_to_px
 
 COARSEST_MPP = 0.65
-LEAST_NUCLEAR = 0.25
-"""Share of a brown object that is nucleus below which, with no centre of one in it either, it is no cell but
-a crumb of stain, a smear or the rim of a neighbour (docs/benchmarks.md)."""
 FEWEST_UNSEEN = 20
 MOST_UNSEEN = 0.25
-"""Share of brown objects without a nucleus from which on, if there are `FEWEST_UNSEEN`, the slide says so."""
+"""Share of positive objects without a nucleus from which on, if there are `FEWEST_UNSEEN`, it is said."""
 PLACES_A_PIXEL = 64
 """Coordinates of outlines are whole parts of a level-0 pixel."""
 
@@ -69,7 +66,8 @@ def find_cells(
     """All cells of a slide, in memory; for a whole slide there is `cell_slices`."""
     tally = Tally()
     slices = cell_slices(slide, tissue, profile, stain, settings, runner, task_px, None, tally)
-    return Cells(pa.concat_tables(slices), cell_provenance(slide.info, settings, profile, tally))
+    table = pa.concat_tables(slices)
+    return Cells(table, cell_provenance(slide.info, settings, profile, tally))
 
 
 def cell_slices(
@@ -155,13 +153,13 @@ def cell_provenance(
 
 
 def _unseen(tally: Tally) -> list[str]:
-    """What to say where much that is brown shows no nucleus."""
-    brown = tally.left_out + tally.positive
-    if tally.left_out < FEWEST_UNSEEN or tally.left_out < MOST_UNSEEN * brown:
+    """What to say where much that is positive shows no nucleus."""
+    positive = tally.left_out + tally.positive
+    if tally.left_out < FEWEST_UNSEEN or tally.left_out < MOST_UNSEEN * positive:
         return []
     return [
-        f"in {tally.left_out} of {brown} brown objects no nucleus is seen, and they are not counted: "
-        "brown pigment, debris, vessel walls, or nuclei hidden under DAB; look at the overlay"
+        f"in {tally.left_out} of {positive} positive objects no nucleus is seen, and they are not counted: "
+        "brown pigment, debris, vessel walls, or nuclei hidden under DAB; they have no outline on the overlay"
     ]
 
 
@@ -247,26 +245,36 @@ def _segment_window(
     settings: CellSettings,
 ) -> pa.Table:
     found = engine.segment(pixels, mpp, profile)
+    density = stain_od(pixels, profile)
     least = um2_to_px(least_area(settings, found.least_um2), mpp)
-    outlines = large_enough(trace(found.labels, found.level), least)
-    if not len(outlines.labels):
-        return TASK_SCHEMA.empty_table()
-    measures = measure(found.labels, stain_od(pixels, profile), outlines, mpp)
-    til_prob = None if found.til_prob is None else found.til_prob[outlines.labels - 1]
-    centred = None if found.centred is None else found.centred[outlines.labels - 1]
-    pigment = black_cells(found.labels, outlines.labels, pixels, profile, stain, centred)
-    pigment |= is_golden(measures.hematoxylin_od, measures.second_od, profile)
-    calls = classify(measures, stain, profile, til_prob, found.til_least, pigment)
-    is_cell = np.ones(len(outlines.labels), bool)
-    if centred is not None and found.nuclear is not None:
-        is_cell = centred | (found.nuclear[outlines.labels - 1] >= LEAST_NUCLEAR)
-    return _table(measures, calls, is_cell, outlines.polygons, window, info, mpp, stain)
+    tables = [TASK_SCHEMA.empty_table()]
+    for is_cell, labels in _kinds(found, stain):
+        outlines = large_enough(trace(labels, found.level), least)
+        if not len(outlines.labels):
+            continue
+        chosen = outlines.labels - 1
+        measures = measure(labels, density, outlines, mpp)
+        til_prob = None if found.til_prob is None else found.til_prob[chosen]
+        no_nucleus = None if found.evidence is None else ~found.evidence.whole[chosen]
+        pigment = black_cells(labels, outlines.labels, pixels, profile, stain, no_nucleus)
+        pigment |= is_golden(measures.hematoxylin_od, measures.second_od, profile)
+        calls = classify(measures, stain, profile, til_prob, found.til_least, pigment)
+        tables.append(_table(measures, calls, is_cell, outlines.polygons, window, info, mpp, stain))
+    return pa.concat_tables(tables)
+
+
+def _kinds(found: Detections, stain: Stain) -> list[tuple[bool, NDArray[np.int32]]]:
+    """Labels of cells and, apart, of what is none: it takes nothing from the ring around a cell."""
+    if found.evidence is None or stain.kind == "he" or found.evidence.enough.all():
+        return [(True, found.labels)]
+    cell = np.concatenate([[False], found.evidence.enough])[found.labels]
+    return [(True, np.where(cell, found.labels, 0)), (False, np.where(cell, 0, found.labels))]
 
 
 def _table(
     measures: Measures,
     calls: Calls,
-    is_cell: NDArray[np.bool_],
+    is_cell: bool,
     polygons: NDArray[np.object_],
     window: Window,
     info: SlideInfo,
@@ -311,7 +319,7 @@ def _table(
         "geometry": shapely.to_wkb(outlines),
         "in_core": in_core[keep],
         "near_border": (depth < 2 * margin)[keep],
-        "is_cell": is_cell[keep],
+        "is_cell": np.full(count, is_cell),
         "window": np.full(count, core.y0 * 2**32 + core.x0, np.int64),
     }
     return pa.table([_array(columns[field.name], field, count) for field in TASK_SCHEMA], schema=TASK_SCHEMA)

@@ -45,7 +45,7 @@ class Tally:
     positive : int
         Positive cells.
     left_out : int
-        What an engine found and sees no nucleus in (`tme.cells.types.Detections.seen`): no cells.
+        What would be positive but is no cell (`tme.cells.types.Evidence`).
     """
 
     positive: int = 0
@@ -112,10 +112,11 @@ def _rows_in_order(
     order = place[np.lexsort((keys["area_um2"].to_numpy()[place], window[place], x[place], y[place]))]
     core = keys["in_core"].to_numpy(zero_copy_only=False)[order]
     near = keys["near_border"].to_numpy(zero_copy_only=False)[order]
-    order = order[~_duplicates(x[order], y[order], window[order], core, near)]
-    cell = keys["is_cell"].to_numpy(zero_copy_only=False)[order]
+    cell = keys["is_cell"].to_numpy(zero_copy_only=False)
+    order = order[~_duplicates(x[order], y[order], window[order], core, near, cell[order])]
+    cell = cell[order]
     positive = pc.fill_null(keys["positive"], False).to_numpy(zero_copy_only=False)[order]
-    tally.left_out = int((~cell).sum())
+    tally.left_out = int((~cell & positive).sum())
     tally.positive = int((cell & positive).sum())
     return order[cell], first
 
@@ -139,14 +140,15 @@ def _duplicates(
     window: NDArray[np.int64],
     core: NDArray[np.bool_],
     near: NDArray[np.bool_],
+    cell: NDArray[np.bool_],
 ) -> NDArray[np.bool_]:
-    """Rows that say again what another window has said."""
+    """Rows that say again what another window has said; where one says it is no cell, the cell stays."""
     drop = np.zeros(len(x), bool)
     index = np.flatnonzero(near)
     if len(index) < 2:
         return drop
-    # Owners first; the rows come sorted by y, x and window, which settles everything else.
-    index = index[np.argsort(~core[index], kind="stable")]
+    # Owners first, among them cells; the rows come sorted by y, x and window, which settles all else.
+    index = index[np.lexsort((~cell[index], ~core[index]))]
     points = np.column_stack([x[index], y[index]])
     pairs = cKDTree(points).query_pairs(SAME_CELL_UM, output_type="ndarray")
     pairs = pairs[window[index[pairs[:, 0]]] != window[index[pairs[:, 1]]]]

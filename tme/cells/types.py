@@ -13,6 +13,9 @@ from tme.tables import Rows
 
 LEAST_UM2 = 10.0
 """Least area of a nucleus where neither the settings nor the engine name one."""
+LEAST_NUCLEAR = 0.25
+"""Share of an instance that is nucleus below which, with no whole one in it either, it is no cell
+(docs/benchmarks.md)."""
 
 CELL_SCHEMA = pa.schema(
     [
@@ -57,6 +60,27 @@ class Cells:
 
 
 @dataclass(frozen=True, eq=False)
+class Evidence:
+    """What of a nucleus is seen in each instance of a DAB section (label k at k-1).
+
+    Attributes
+    ----------
+    whole : (n,) bool
+        Whether it holds most of a nucleus that the engine outlines, or is one.
+    share : (n,) float64
+        Share of its pixels that are nucleus.
+    """
+
+    whole: NDArray[np.bool_]
+    share: NDArray[np.float64]
+
+    @property
+    def enough(self) -> NDArray[np.bool_]:
+        """(n,) Which instances are cells; the others are crumbs of stain, smears or rims of neighbours."""
+        return self.whole | (self.share >= LEAST_NUCLEAR)
+
+
+@dataclass(frozen=True, eq=False)
 class Detections:
     """What an engine says of one window.
 
@@ -75,10 +99,9 @@ class Detections:
     least_um2 : float
         Instances with a smaller outline are none, unless the settings name another area; of several parts
         only the largest has an outline.
-    centred : (n,) bool or None
-        Whether the centre of a nucleus is seen in each instance; None if the engine does not look.
-    nuclear : (n,) float or None
-        Share of each instance that is nucleus; None likewise.
+    evidence : Evidence or None
+        What of a nucleus is seen in each instance, where stain makes instances too: one without is no cell.
+        None if every instance is a nucleus, or the engine does not look.
     """
 
     labels: NDArray[np.int32]
@@ -86,5 +109,4 @@ class Detections:
     til_least: float = 0.5
     level: NDArray[np.float32] | None = None
     least_um2: float = LEAST_UM2
-    centred: NDArray[np.bool_] | None = None
-    nuclear: NDArray[np.float64] | None = None
+    evidence: Evidence | None = None

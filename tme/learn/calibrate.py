@@ -110,7 +110,9 @@ def search_decoding(
     best = max(first, key=lambda rule: worth([match(one, rule) for one in answered]))
     second = [replace(best, least_um2=least) for least in LEAST_UM2]
     worths = [worth([match(one, rule) for one in answered]) for rule in second]
-    return next(rule for rule, found in zip(second, worths, strict=True) if found >= max(worths) - NEARLY)
+    # A worth that is no number keeps nothing from being chosen.
+    good = [rule for rule, found in zip(second, worths, strict=True) if not found < max(worths) - NEARLY]
+    return min(good, key=lambda rule: rule.least_um2)
 
 
 def mean_over_sets(matched: Sequence[Matched]) -> float:

@@ -19,7 +19,7 @@ from tme.cells.engines import SEGMENTERS
 from tme.cells.nuclei import LEAST_UM2
 from tme.cells.stage import cells_possible, find_cells, segment_task
 from tme.cells.stitch import Tally, merged_slices, pack
-from tme.cells.types import CELL_SCHEMA, Cells, Detections
+from tme.cells.types import CELL_SCHEMA, LEAST_NUCLEAR, Cells, Detections, Evidence
 from tme.config import CellSettings, StainSettings, TissueSettings
 from tme.slide.types import Level, SlideInfo
 from tme.stains import STAINS
@@ -161,7 +161,7 @@ def test_much_brown_without_a_nucleus_is_a_caution(left_out: int, positive: int,
     info = ArraySlide(np.zeros((10, 10, 3), np.uint8), 0.5).info
     provenance = stage.cell_provenance(info, SETTINGS, profile_of("CD8"), Tally(positive, left_out))
     assert bool(provenance["cautions"]) is said
-    assert not said or f"{left_out} of {left_out + positive} brown objects" in provenance["cautions"][0]
+    assert not said or f"{left_out} of {left_out + positive} positive objects" in provenance["cautions"][0]
 
 
 @pytest.mark.parametrize(
@@ -298,31 +298,60 @@ def test_the_least_area_is_asked_of_outlines_whatever_the_engine(least_um2: floa
 
 
 class Doubting(Crumbling):
-    """The same, and in the second there is no centre, and less nucleus than a cell has."""
+    """The same, and in the second there is no whole nucleus, and less of one than a cell has."""
+
+    share = LEAST_NUCLEAR - 0.01
 
     def segment(self, rgb: np.ndarray, mpp: float, profile: StainProfile) -> Detections:
         found = super().segment(rgb, mpp, profile)
-        return replace(found, centred=np.array([True, False]), nuclear=np.array([0.0, self.share]))
-
-    share = stage.LEAST_NUCLEAR - 0.01
+        return replace(found, evidence=Evidence(np.array([True, False]), np.array([0.0, self.share])))
 
 
 class Believing(Doubting):
     """As much of the second is nucleus as a cell has."""
 
-    share = stage.LEAST_NUCLEAR
+    share = LEAST_NUCLEAR
 
 
-@pytest.mark.parametrize(("engine", "left_out"), [(Doubting(), 1), (Believing(), 0), (Crumbling(), 0)])
-def test_what_no_nucleus_is_seen_in_is_no_cell_and_is_counted(engine: Crumbling, left_out: int) -> None:
-    slide = ArraySlide(np.full((100, 100, 3), 200, np.uint8), MPP)
+@pytest.mark.parametrize(
+    ("engine", "stain", "left_out"),
+    [(Doubting(), "CD8", 1), (Doubting(), "HE", 0), (Believing(), "CD8", 0), (Crumbling(), "CD8", 0)],
+)
+def test_what_no_nucleus_is_seen_in_is_no_cell_and_is_counted(
+    monkeypatch: pytest.MonkeyPatch, engine: Crumbling, stain: str, left_out: int
+) -> None:
+    monkeypatch.setattr(stage, "load_engine", lambda _: engine)
+    monkeypatch.setattr(stage, "FEWEST_UNSEEN", 1)
+    slide = ArraySlide(np.full((100, 100, 3), (130, 90, 50), np.uint8), MPP)
+    settings = CellSettings(engine="watershed", min_area_um2=5.0)
+    cells = find_cells(slide, all_tissue(slide), profile_of(stain), STAINS.get(stain), settings)
+    assert cells.table.num_rows == 2 - left_out
+    assert cells.table["x_um"].to_pylist()[0] == pytest.approx(22.5 * MPP, abs=0.3)
+    assert ["no nucleus is seen" in said for said in cells.provenance["cautions"]] == [True] * left_out
+
+
+class Rimmed:
+    """An engine that finds a nucleus and, as an object of its own, a half rim of stain around it."""
+
+    model_id, model_sha256 = "rimmed-1", ""
+
+    def segment(self, rgb: np.ndarray, mpp: float, profile: StainProfile) -> Detections:
+        y, x = np.mgrid[: rgb.shape[0], : rgb.shape[1]]
+        away = np.hypot(y - 50, x - 50)
+        labels = np.where(away < 6, 1, np.where((away < 10) & (x < 50), 2, 0)).astype(np.int32)
+        return Detections(labels, evidence=Evidence(np.array([True, False]), np.array([1.0, 0.02])))
+
+
+def test_a_rim_that_is_no_cell_is_the_ring_of_its_cell() -> None:
+    density = np.zeros((100, 100, 2), np.float32)
+    y, x = np.mgrid[:100, :100]
+    away = np.hypot(y - 50, x - 50)
+    density[away < 6] = (0.6, 0.0)
+    density[(away >= 6) & (away < 10) & (x < 50)] = (0.0, 0.6)
+    slide = ArraySlide(painted(density, profile_of("CD8")), MPP)
     windows = make_grid(all_tissue(slide), (100, 100), MPP, 100, 0, fixed=False).windows
-    settings = CellSettings(min_area_um2=5.0)
     table = segment_task(
-        windows, slide.read, engine, slide.info, MPP, profile_of("CD8"), STAINS.get("CD8"), settings
+        windows, slide.read, Rimmed(), slide.info, MPP, profile_of("CD8"), STAINS.get("CD8"), CellSettings()
     )
-    tally = Tally()
-    (cells,) = merged_slices([pack(table)], None, tally)
-    assert cells.num_rows == 2 - left_out
-    assert cells["x_um"].to_pylist()[0] == pytest.approx(22.5 * MPP, abs=0.3)
-    assert tally == Tally(positive=0, left_out=left_out)
+    assert table["is_cell"].to_pylist() == [True, False]
+    assert table["positive"].to_pylist() == [True, True]

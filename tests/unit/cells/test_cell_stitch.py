@@ -162,3 +162,16 @@ def test_what_is_no_cell_has_no_row_and_is_counted_once() -> None:
     assert found["x_um"].to_pylist() == [5, 40, 60]
     assert found["cell_id"].to_pylist() == [0, 1, 2]
     assert tally == Tally(positive=1, left_out=1)
+
+
+@pytest.mark.parametrize("core", [True, False])
+@pytest.mark.parametrize("first", [True, False])
+def test_where_one_window_says_it_is_no_cell_the_cell_stays(core: bool, first: bool) -> None:
+    rows = [
+        row(20, 5, 0, core=core) | {"is_cell": first, "positive": True},
+        row(20 + NEAR, 5, 1, core=core) | {"is_cell": not first, "positive": True},
+    ]
+    tally = Tally()
+    (found,) = merged_slices([pack(table) for table in tables(*rows)], None, tally)
+    assert found.num_rows == 1
+    assert tally == Tally(positive=1, left_out=0)

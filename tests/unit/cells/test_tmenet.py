@@ -11,13 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import shapely
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from tests.cell_scenes import profile_of
+from tests.cell_scenes import all_tissue, profile_of
 from tme.cells.engines import _runtime
 from tme.cells.engines._brown import brown_cells
 from tme.cells.engines._description import read_description, weights_file
@@ -26,20 +27,23 @@ from tme.cells.engines.tmenet import (
     NucleusEngine,
     NucleusSegmenter,
     answer,
-    holds_centre,
+    evidence_of,
     parted_by,
-    share_of,
     with_others,
 )
-from tme.cells.instances import Decoding, decode
+from tme.cells.instances import decode
 from tme.cells.outline import trace
 from tme.cells.types import Detections
-from tme.config import CellSettings
+from tme.config import CellSettings, StainSettings
 from tme.errors import ConfigError, EngineError
 from tme.safety import file_sha256
 from tme.slide.types import RGB
+from tme.stains import STAINS
 from tme.stains.deconvolve import stain_od
+from tme.stains.estimate import estimate_profile
+from tme.testing.memory import ArraySlide
 from tme.testing.render import Rendered, SlideSpec, lay_out, render_slide
+from tme.units import um2_to_px
 
 SEED = 77
 SIDE = 640
@@ -282,30 +286,55 @@ def test_brown_cells_with_several_nuclei_are_parted() -> None:
     assert not parted_by(nuclei, np.zeros_like(brown), MPP).any()
 
 
-def test_in_which_cells_there_is_a_nucleus() -> None:
-    labels, nucleus = np.zeros((40, 80), np.int32), np.zeros((40, 80), bool)
-    centre = np.full((40, 80), -6.0, np.float32)
-    for label, (column, logit, covered) in enumerate([(4, 1.0, 10), (20, -1.4, 4), (36, -6.0, 0)], start=1):
+def test_what_of_a_nucleus_is_seen_in_each_cell() -> None:
+    labels, nuclei = np.zeros((40, 80), np.int32), np.zeros((40, 80), np.int32)
+    for label, column in enumerate([4, 20, 36, 52], start=1):
         labels[4:14, column : column + 10] = label
-        nucleus[4:14, column : column + covered] = True
-        centre[9, column + 5] = logit
-    rule = Decoding(centre=0.25, smooth_px=0)
-    assert holds_centre(labels, centre, rule).tolist() == [True, False, False]
-    assert share_of(labels, nucleus).tolist() == [1.0, 0.4, 0.0]
-    assert holds_centre(np.zeros_like(labels), centre, rule).tolist() == []
-    assert share_of(np.zeros_like(labels), nucleus).tolist() == []
+    nuclei[6:10, 6:10] = 1  # small, whole in the first
+    nuclei[4:14, 27:40] = 2  # three columns of the second, four of the third: neither has most of it
+    found = evidence_of(labels, nuclei, nuclei > 0)
+    assert found.whole.tolist() == [True, False, False, False]
+    assert found.share.tolist() == [0.16, 0.3, 0.4, 0.0]
+    assert found.enough.tolist() == [True, True, True, False]
+    nothing = evidence_of(np.zeros_like(labels), nuclei, nuclei > 0)
+    assert nothing.enough.tolist() == []
 
 
-def test_brown_without_a_nucleus_has_none_and_the_networks_own_nuclei_have() -> None:
-    rgb = np.full((160, 160, 3), 235, np.uint8)
-    rgb[40:52, 40:52] = (150, 100, 60)  # a square of stain, no nucleus
-    rgb[100:104, 20:140] = (160, 110, 70)
+def test_stain_without_a_nucleus_is_no_cell_and_a_nucleus_under_it_is() -> None:
+    rgb = np.full((160, 240, 3), 235, np.uint8)
+    rgb[43:53, 40:56], rgb[40:60, 130:150] = (180, 135, 95), (150, 100, 60)
+    cv2.circle(rgb, (140, 50), 7, (70, 50, 90), -1)
+    rgb = cv2.GaussianBlur(rgb, (0, 0), 1.0)
     found = engine().segment(rgb, MPP, profile_of("CD8"))
-    assert found.centred is not None
-    assert found.nuclear is not None
-    assert len(found.centred) == len(found.nuclear) == found.labels.max() >= 1
-    assert engine().segment(rgb, MPP, profile_of("KI67")).centred is None
-    assert engine().segment(rgb, MPP, profile_of("HE")).centred is None
+    assert found.evidence is not None
+    bare, cell = found.labels[48, 48], found.labels[50, 140]
+    assert 0 < bare != cell > 0
+    assert found.evidence.enough[cell - 1]
+    assert found.evidence.whole[cell - 1]
+    assert not found.evidence.enough[bare - 1]
+    assert engine().segment(rgb, MPP, profile_of("KI67")).evidence is None
+    assert engine().segment(rgb, MPP, profile_of("HE")).evidence is None
+
+
+@pytest.mark.parametrize("seed", [5, 9, 77])
+def test_neither_a_positive_cell_nor_an_outlined_nucleus_is_left_out(seed: int) -> None:
+    made = render_slide(SlideSpec("CD8", 0.1, til_density_per_mm2=800), seed)
+    slide = ArraySlide(made.pixels, made.mpp)
+    profile = estimate_profile(slide, all_tissue(slide), STAINS.get("CD8"), StainSettings())
+    rgb = slide.read(0, 0, *slide.info.size_at(MPP), MPP)
+    one = engine()
+    found = one.segment(rgb, MPP, profile)
+    assert found.evidence is not None
+    nuclei = decode(answer(one.network, rgb), one.dab_rule).labels
+    large = np.bincount(nuclei.ravel()) >= um2_to_px(one.dab_rule.least_um2, MPP)
+    kept = np.concatenate([[False], found.evidence.enough])[found.labels]
+    inside = np.bincount(nuclei.ravel(), kept.ravel()) / np.bincount(nuclei.ravel())
+    assert (inside[1:][large[1:]] > 0).all()
+    cells = made.truth.cells
+    rows, columns = (np.round(v[cells.is_til] / MPP).astype(int) for v in (cells.y_um, cells.x_um))
+    assert len(rows) > 50
+    assert (found.labels[rows, columns] > 0).mean() - kept[rows, columns].mean() <= 0.01
+    assert kept[rows, columns].mean() > 0.9
 
 
 def test_cells_of_two_kinds_do_not_overlap() -> None:

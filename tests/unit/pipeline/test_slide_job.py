@@ -100,6 +100,31 @@ def with_grains(
     return np.asarray(pixels * 10 ** (-density * np.array(colour)), np.uint8)
 
 
+def test_smears_of_stain_are_no_cells_and_many_of_them_are_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slide = render_slide(SlideSpec("CD8", area_mm2=0.2, til_density_per_mm2=300), 3)
+    inside = cv2.GaussianBlur((slide.pixels.min(axis=2) < 225).astype(np.float32), (0, 0), 4) > 0.9
+    rows, columns = np.nonzero(inside)
+    smears = np.zeros(inside.shape, np.float32)
+    for k in np.random.default_rng(2).choice(len(rows), 60, replace=False):
+        cv2.line(smears, (int(columns[k]), int(rows[k])), (int(columns[k]) + 24, int(rows[k])), 0.45, 5)
+    smears = cv2.GaussianBlur(smears, (0, 0), 1)[..., None]
+    smeared = slide.pixels * 10 ** (-smears * np.array([0.27, 0.57, 0.78]))
+    counts, cautions = [], []
+    for name, pixels in (("plain", slide.pixels), ("smeared", smeared.astype(np.uint8))):
+        WRITERS[".tif"](tmp_path / f"{name}.tif", pixels, slide.mpp, 90)
+        row = SlideRow(name, "A", "", "baseline", "CD8", tmp_path / f"{name}.tif", 2)
+        asked = SlideJob(row, Config(), tmp_path / "results", "key", {})
+        cautions.append([one for one in run_slide(asked).cautions if "no nucleus is seen" in one])
+        found = read_json(asked.folder / "measurements.json")["compartments"][0]["estimates"]
+        counts.append(found["n_positive"]["value"])
+    assert not cautions[0]
+    assert len(cautions[1]) == 1
+    # A smear on a nucleus makes it look positive.
+    assert 0.95 * counts[0] <= counts[1] <= counts[0] + 20
+
+
 CARBON, MELANIN, HAEMOSIDERIN = (0.577, 0.577, 0.577), (0.55, 0.58, 0.60), (0.27, 0.57, 0.78)
 
 

@@ -22,10 +22,10 @@ from tme.cells.engines._parting import Labels, around
 from tme.cells.engines._runtime import Network, open_network
 from tme.cells.engines._views import STRIDE, viewed
 from tme.cells.engines._weights import pinned_weights
-from tme.cells.instances import Decoding, Instances, decode, peaks
+from tme.cells.instances import Instances, decode
 from tme.cells.nearest import nearest_within
 from tme.cells.nuclei import renumbered, right_size
-from tme.cells.types import Detections
+from tme.cells.types import Detections, Evidence
 from tme.config import OWN_NETWORK, CellSettings
 from tme.slide.types import RGB
 from tme.stains import STAINS
@@ -75,8 +75,7 @@ class NucleusEngine:
         """See `tme.cells.engines.Engine`."""
         dab = profile.dab_threshold_od is not None
         rule = self.dab_rule if dab else self.rule
-        said = answer(self.network, rgb)
-        found = decode(said, rule)
+        found = decode(answer(self.network, rgb), rule)
         area = np.bincount(found.labels.ravel(), minlength=len(found.peak) + 1).astype(np.float64)
         keep = right_size(area, self.settings, mpp, rule.least_um2)
         if not dab:
@@ -91,18 +90,13 @@ class NucleusEngine:
         brown = brown_cells(stain_od(rgb, profile), profile, self.settings, mpp)
         if STAINS.get(profile.stain).marker_site == "nucleus":
             labels = with_others(nuclei, brown, mpp)
-            by_colour, looked = (labels > 0) & (nuclei == 0), {}
+            by_colour, evidence = (labels > 0) & (nuclei == 0), None
         else:
             labels = with_others(parted_by(nuclei, brown, mpp), nuclei, mpp)
-            by_colour = brown > 0
-            looked = {
-                # The network's own nuclei have a centre by the rule of DAB sections.
-                "centred": holds_centre(labels, said[1], self.rule) | (share_of(labels, by_colour) == 0),
-                "nuclear": share_of(labels, found.level > 0),
-            }
+            by_colour, evidence = brown > 0, evidence_of(labels, nuclei, found.level > 0)
         # Of the border of what was cut out by its colour the network knows nothing.
         level = np.where(by_colour, np.float32(np.nan), found.level)
-        return Detections(labels, level=level, least_um2=rule.least_um2, **looked)
+        return Detections(labels, level=level, least_um2=rule.least_um2, evidence=evidence)
 
     def _probability(self, found: Instances, mpp: float) -> NDArray[np.float32]:
         """Calibrated probability of lymphocyte per instance."""
@@ -171,27 +165,22 @@ def with_others(first: Labels, second: Labels, mpp: float) -> Labels:
     return np.where(first > 0, first + others.max(), others).astype(np.int32)
 
 
-def holds_centre(labels: Labels, centre: NDArray[np.float32], rule: Decoding) -> NDArray[np.bool_]:
-    """(n,) In which cells a nucleus's centre lies.
+def evidence_of(labels: Labels, nuclei: Labels, mask: NDArray[np.bool_]) -> Evidence:
+    """What of a nucleus each label holds.
 
     Parameters
     ----------
-    labels : (H, W) int32
+    labels, nuclei : (H, W) int32
         Labels, 1..n.
-    centre : (H, W) float32
-        Logits of a centre.
-    rule : Decoding
-        How they are read.
+    mask : (H, W) bool
+        Where there is nucleus, outlined or not.
     """
-    rows, columns, _ = peaks(centre, rule)
-    there = np.zeros(int(labels.max(initial=0)) + 1, bool)
-    there[labels[rows, columns]] = True
-    return there[1:]
-
-
-def share_of(labels: Labels, mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """(n,) Share of the pixels of each label that lie in a mask."""
-    return np.asarray(np.bincount(labels.ravel(), mask.ravel())[1:] / np.bincount(labels.ravel())[1:])
+    area = np.bincount(labels.ravel())
+    both = (labels > 0) & (nuclei > 0)
+    pairs, shared = np.unique(np.stack([nuclei[both], labels[both]]), axis=1, return_counts=True)
+    whole = np.zeros(len(area), bool)
+    whole[pairs[1, shared > LEAST_SHARED * np.bincount(nuclei.ravel())[pairs[0]]]] = True
+    return Evidence(whole[1:], np.bincount(labels.ravel(), mask.ravel())[1:] / area[1:])
 
 
 class NucleusSegmenter:

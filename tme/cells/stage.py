@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from tme.cells.classify import Calls, classify
 from tme.cells.domain import domain_values, outside
 from tme.cells.engines import SEGMENTERS, Engine, halo_px, load_engine
+from tme.cells.engines._parting import around
 from tme.cells.measure import Measures, measure
 from tme.cells.nuclei import least_area
 from tme.cells.outline import large_enough, trace
@@ -40,6 +41,8 @@ from tme.tissue.types import TissueMask
 from tme.units import um2_to_px, um_to_px
 
 COARSEST_MPP = 0.65
+RIM_UM, LEAST_BESIDE = 2.5, 0.5
+"""What is no cell is the rim of one where this share of it lies so near to cells."""
 FEWEST_UNSEEN = 20
 MOST_UNSEEN = 0.25
 """Share of positive objects without a nucleus from which on, if there are `FEWEST_UNSEEN`, it is said."""
@@ -248,7 +251,7 @@ def _segment_window(
     density = stain_od(pixels, profile)
     least = um2_to_px(least_area(settings, found.least_um2), mpp)
     tables = [TASK_SCHEMA.empty_table()]
-    for is_cell, labels in _kinds(found, stain):
+    for labels in _measured_apart(found, stain, mpp):
         outlines = large_enough(trace(labels, found.level), least)
         if not len(outlines.labels):
             continue
@@ -259,22 +262,32 @@ def _segment_window(
         pigment = black_cells(labels, outlines.labels, pixels, profile, stain, no_nucleus)
         pigment |= is_golden(measures.hematoxylin_od, measures.second_od, profile)
         calls = classify(measures, stain, profile, til_prob, found.til_least, pigment)
+        is_cell = np.ones(len(chosen), bool)
+        if found.evidence is not None and stain.kind == "dab":
+            is_cell = found.evidence.enough[chosen]
         tables.append(_table(measures, calls, is_cell, outlines.polygons, window, info, mpp, stain))
     return pa.concat_tables(tables)
 
 
-def _kinds(found: Detections, stain: Stain) -> list[tuple[bool, NDArray[np.int32]]]:
-    """Labels of cells and, apart, of what is none: it takes nothing from the ring around a cell."""
+def _measured_apart(found: Detections, stain: Stain, mpp: float) -> list[NDArray[np.int32]]:
+    """Labels to measure together: rims that are no cells apart, as they are the ring of a cell.
+
+    Whatever else is no cell, a grain or a smear, stays among the labels, so that it is no neighbour's ring.
+    """
+    labels = found.labels
     if found.evidence is None or stain.kind == "he" or found.evidence.enough.all():
-        return [(True, found.labels)]
-    cell = np.concatenate([[False], found.evidence.enough])[found.labels]
-    return [(True, np.where(cell, found.labels, 0)), (False, np.where(cell, 0, found.labels))]
+        return [labels]
+    cell = np.concatenate([[False], found.evidence.enough])
+    beside = around(np.where(cell[labels], labels, 0), RIM_UM, mpp) > 0
+    share = np.bincount(labels.ravel(), beside.ravel()) / np.maximum(np.bincount(labels.ravel()), 1)
+    rim = (~cell & (share >= LEAST_BESIDE))[labels] & (labels > 0)
+    return [np.where(rim, 0, labels), np.where(rim, labels, 0)]
 
 
 def _table(
     measures: Measures,
     calls: Calls,
-    is_cell: bool,
+    is_cell: NDArray[np.bool_],
     polygons: NDArray[np.object_],
     window: Window,
     info: SlideInfo,
@@ -319,7 +332,7 @@ def _table(
         "geometry": shapely.to_wkb(outlines),
         "in_core": in_core[keep],
         "near_border": (depth < 2 * margin)[keep],
-        "is_cell": np.full(count, is_cell),
+        "is_cell": is_cell[keep],
         "window": np.full(count, core.y0 * 2**32 + core.x0, np.int64),
     }
     return pa.table([_array(columns[field.name], field, count) for field in TASK_SCHEMA], schema=TASK_SCHEMA)

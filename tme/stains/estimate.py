@@ -76,7 +76,9 @@ def estimate_profile(
     profile = replace(plain, cautions=tuple(caution for caution in cautions if caution), levels=levels)
     if stain.kind != "dab":
         return profile
-    own = dab_threshold([window @ dab for window in found_points], densities @ dab, settings.seed)
+    total = densities.sum(axis=1)
+    pale = densities[total <= np.median(total)] if len(total) else densities
+    own = dab_threshold([window @ dab for window in found_points], densities @ dab, settings.seed, pale @ dab)
     if own.value is not None:
         positive = points[points @ dab >= own.value]
         under = haematoxylin_under(stain, profile, positive)

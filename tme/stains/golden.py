@@ -49,8 +49,8 @@ def golden_section(under: float | None) -> str:
     if under is None or under >= LEAST_UNDER_SECTION:
         return ""
     return (
-        f"what is brown holds next to no haematoxylin ({under:.2f} of its DAB): golden pigment such as "
-        "haemosiderin, or a section without counterstain; no cells"
+        f"what is brown holds next to no haematoxylin ({max(under, 0):.2f} of its DAB): golden pigment such "
+        "as haemosiderin, a stain of vessels, or a section without counterstain; no cells"
     )
 
 

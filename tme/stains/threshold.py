@@ -36,6 +36,12 @@ LEAST_UNSTAINED = 0.1
 positive cells still shows the negative ones (a third of them in a field of CD3), a section brown all over
 shows none."""
 
+PALE_PERCENT = 10
+MOST_PALE_OD = 0.1
+"""DAB density of the tenth percentile of the paler half of the tissue above which brown lies over everything
+(docs/benchmarks.md). Asked of tissue and not of nuclei: where all is hazy, blue and brown together can pass
+for the counterstain, and nuclei for unstained."""
+
 
 @dataclass(frozen=True)
 class DabThreshold:
@@ -54,7 +60,10 @@ class DabThreshold:
 
 
 def dab_threshold(
-    windows: Sequence[NDArray[np.float32]], tissue: NDArray[np.float32], seed: int = 0
+    windows: Sequence[NDArray[np.float32]],
+    tissue: NDArray[np.float32],
+    seed: int = 0,
+    pale: NDArray[np.float32] | None = None,
 ) -> DabThreshold:
     """Threshold from the DAB density of dark points.
 
@@ -66,6 +75,8 @@ def dab_threshold(
         The same of the sample's stained pixels, whatever they show.
     seed : int
         Of the bootstrap behind the interval.
+    pale : (k,) float32, optional
+        As ``tissue``, of its paler half.
     """
     dab = np.concatenate([np.zeros(0, np.float32), *windows])
     counts, edges = np.histogram(np.clip(dab, RANGE_OD[0], RANGE_OD[1] - 1e-6), BINS, RANGE_OD)
@@ -78,6 +89,13 @@ def dab_threshold(
     if ground > MOST_GROUND_OD and unstained < LEAST_UNSTAINED:
         why = (
             f"half of the tissue is brown (DAB {ground:.2f} OD or more): "
+            "nothing tells positive from background"
+        )
+        return DabThreshold(None, "", why, histogram)
+    least = float(np.percentile(pale, PALE_PERCENT)) if pale is not None and len(pale) else 0.0
+    if least > MOST_PALE_OD:
+        why = (
+            f"even the palest tissue is brown (DAB {least:.2f} OD or more in nine tenths of its paler half): "
             "nothing tells positive from background"
         )
         return DabThreshold(None, "", why, histogram)

@@ -330,28 +330,37 @@ def test_what_no_nucleus_is_seen_in_is_no_cell_and_is_counted(
     assert ["no nucleus is seen" in said for said in cells.provenance["cautions"]] == [True] * left_out
 
 
+ROWS, COLUMNS = np.mgrid[:100, :100]
+AWAY = np.hypot(ROWS - 50, COLUMNS - 50)
+HALF_RIM = (AWAY >= 6) & (AWAY < 10) & (COLUMNS < 50)
+GRAIN = (np.hypot(ROWS - 50, COLUMNS - 34) < 10) & (AWAY >= 6)
+
+
 class Rimmed:
-    """An engine that finds a nucleus and, as an object of its own, a half rim of stain around it."""
+    """An engine that finds a nucleus and, as an object of its own, stain that is no cell."""
 
     model_id, model_sha256 = "rimmed-1", ""
 
+    def __init__(self, stain: np.ndarray) -> None:
+        self.stain = stain
+
     def segment(self, rgb: np.ndarray, mpp: float, profile: StainProfile) -> Detections:
-        y, x = np.mgrid[: rgb.shape[0], : rgb.shape[1]]
-        away = np.hypot(y - 50, x - 50)
-        labels = np.where(away < 6, 1, np.where((away < 10) & (x < 50), 2, 0)).astype(np.int32)
+        labels = np.where(AWAY < 6, 1, np.where(self.stain, 2, 0)).astype(np.int32)
         return Detections(labels, evidence=Evidence(np.array([True, False]), np.array([1.0, 0.02])))
 
 
-def test_a_rim_that_is_no_cell_is_the_ring_of_its_cell() -> None:
+@pytest.mark.parametrize(("stain", "positive"), [(HALF_RIM, True), (GRAIN, False)], ids=["rim", "grain"])
+def test_a_rim_that_is_no_cell_is_the_ring_of_its_cell_and_a_grain_is_not(
+    stain: np.ndarray, positive: bool
+) -> None:
     density = np.zeros((100, 100, 2), np.float32)
-    y, x = np.mgrid[:100, :100]
-    away = np.hypot(y - 50, x - 50)
-    density[away < 6] = (0.6, 0.0)
-    density[(away >= 6) & (away < 10) & (x < 50)] = (0.0, 0.6)
+    density[AWAY < 6] = (0.6, 0.0)
+    density[stain] = (0.0, 0.9)
     slide = ArraySlide(painted(density, profile_of("CD8")), MPP)
     windows = make_grid(all_tissue(slide), (100, 100), MPP, 100, 0, fixed=False).windows
+    one = Rimmed(stain)
     table = segment_task(
-        windows, slide.read, Rimmed(), slide.info, MPP, profile_of("CD8"), STAINS.get("CD8"), CellSettings()
+        windows, slide.read, one, slide.info, MPP, profile_of("CD8"), STAINS.get("CD8"), CellSettings()
     )
     assert table["is_cell"].to_pylist() == [True, False]
-    assert table["positive"].to_pylist() == [True, True]
+    assert table["positive"].to_pylist() == [positive, True]

@@ -23,6 +23,8 @@ from tme.store import read_json
 from tme.testing.render import SlideSpec, render_slide
 from tme.testing.writers import WRITERS
 
+CARBON, MELANIN, HAEMOSIDERIN = (0.577, 0.577, 0.577), (0.55, 0.58, 0.60), (0.27, 0.57, 0.78)
+
 
 def job(folder: Path, annotations: Path | None = None) -> SlideJob:
     path = write_tiff(folder / "a.tif", tissue(600, 800))
@@ -84,6 +86,28 @@ def test_a_slide_brown_all_over_has_no_numbers_and_says_why(tmp_path: Path, stai
         assert found["estimates"].get(name, {}).get("value") is None
 
 
+@pytest.mark.parametrize("haze", [0.15, 0.3])
+def test_a_haze_that_passes_for_counterstain_has_no_numbers(tmp_path: Path, haze: float) -> None:
+    # Dark nuclei on hardly stained ground: with the haze over them, blue and brown look like one stain.
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[:1000, :1000]
+    tissue = np.hypot(rows - 500, columns - 500) < 450
+    nuclei = np.zeros((1000, 1000), np.float32)
+    for y, x in rng.integers(120, 880, (700, 2)):
+        cv2.circle(nuclei, (int(x), int(y)), int(rng.integers(5, 8)), float(rng.uniform(0.64, 0.96)), -1)
+    nuclei = cv2.GaussianBlur(nuclei * tissue, (0, 0), 1.2)
+    density = nuclei[..., None] * np.array([0.65, 0.70, 0.29])
+    density += (0.03 + haze * tissue * rng.normal(1, 0.1, tissue.shape))[..., None] * np.array(HAEMOSIDERIN)
+    pixels = np.clip(250 * 10 ** -np.where(tissue[..., None], density, 0), 0, 255).astype(np.uint8)
+    WRITERS[".tif"](tmp_path / "a.tif", pixels, 0.5, 90)
+    row = SlideRow("a", "A", "", "baseline", "CD8", tmp_path / "a.tif", 2)
+    asked = SlideJob(row, Config(), tmp_path / "results", "key", {})
+    outcome = run_slide(asked)
+    assert any("palest tissue is brown" in caution for caution in outcome.cautions)
+    found = read_json(asked.folder / "measurements.json")["compartments"][0]
+    assert found["estimates"].get("n_positive", {}).get("value") is None
+
+
 def with_grains(
     pixels: NDArray[np.uint8], count: int, colour: tuple[float, float, float], longer: int = 1
 ) -> NDArray[np.uint8]:
@@ -123,9 +147,6 @@ def test_smears_of_stain_are_no_cells_and_many_of_them_are_said(
     assert len(cautions[1]) == 1
     # A smear on a nucleus makes it look positive.
     assert 0.95 * counts[0] <= counts[1] <= counts[0] + 20
-
-
-CARBON, MELANIN, HAEMOSIDERIN = (0.577, 0.577, 0.577), (0.55, 0.58, 0.60), (0.27, 0.57, 0.78)
 
 
 @pytest.mark.parametrize(

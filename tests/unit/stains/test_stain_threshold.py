@@ -131,3 +131,11 @@ def test_nothing_estimated_has_no_interval() -> None:
 def test_the_interval_is_seeded() -> None:
     windows = [normal(0.03, 0.03, 150, seed) for seed in range(12)]
     assert dab_threshold(windows, NO_HAZE, 3) == dab_threshold(windows, NO_HAZE, 3)
+
+
+@pytest.mark.parametrize(("brown", "cut"), [(0.0, True), (0.09, True), (0.11, False), (0.4, False)])
+def test_brown_on_the_palest_tissue_leaves_no_threshold(brown: float, cut: bool) -> None:
+    pale = normal(brown, 0.001, 500, 0)
+    found = dab_threshold([normal(0.02, 0.02, 500, 1)], NO_HAZE, pale=pale)
+    assert (found.value is not None) is cut
+    assert cut or "palest tissue is brown" in found.note

@@ -36,7 +36,7 @@ PATIENT_COLUMNS: tuple[ColumnSpec, ...] = (
     _pattern(WIDE, "value_pre", "value before; several lesions weighted by area"),
     _pattern(WIDE, "value_post", "value after; several lesions weighted by area"),
     _pattern(WIDE, "delta_abs"),
-    _pattern(WIDE, "log2fc", "fold change; several lesions by the inverse-variance mean"),
+    _pattern(WIDE, "log2fc", "log2 fold change; several lesions by the inverse-variance mean"),
     _pattern(WIDE, "log2fc_ci_low"),
     _pattern(WIDE, "log2fc_ci_high"),
     _pattern(WIDE, "change_call"),

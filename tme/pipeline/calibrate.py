@@ -127,7 +127,7 @@ def _control(row: SlideRow, config: Config) -> Control:
 def _fit(row: SlideRow, profile: StainProfile) -> None:
     """Refuse a slide that cannot stand for others."""
     strange = [caution for caution in profile.cautions if caution.startswith("does not look like")]
-    why = profile.threshold_note or "; ".join(strange)
+    why = "; ".join(filter(None, [*strange, profile.threshold_note]))
     if why or profile.slide_threshold_od is None:
         raise SlideError(
             "the slide is no control to read a threshold from",

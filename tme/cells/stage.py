@@ -28,7 +28,7 @@ from tme.cells.nuclei import least_area
 from tme.cells.outline import large_enough, trace
 from tme.cells.pigment import black_cells
 from tme.cells.stitch import SAME_CELL_UM, TASK_SCHEMA, Tally, merged_slices, pack
-from tme.cells.types import Cells, Detections
+from tme.cells.types import Cells
 from tme.cells.waiting import WaitingTables
 from tme.config import CellSettings
 from tme.slide.types import RGB, Read, Slide, SlideInfo
@@ -250,8 +250,11 @@ def _segment_window(
     found = engine.segment(pixels, mpp, profile)
     density = stain_od(pixels, profile)
     least = um2_to_px(least_area(settings, found.least_um2), mpp)
+    cell = np.ones(int(found.labels.max(initial=0)), bool)
+    if found.evidence is not None and stain.kind == "dab":
+        cell = found.evidence.enough
     tables = [TASK_SCHEMA.empty_table()]
-    for labels in _measured_apart(found, stain, mpp):
+    for labels in _measured_apart(found.labels, cell, mpp):
         outlines = large_enough(trace(labels, found.level), least)
         if not len(outlines.labels):
             continue
@@ -262,26 +265,24 @@ def _segment_window(
         pigment = black_cells(labels, outlines.labels, pixels, profile, stain, no_nucleus)
         pigment |= is_golden(measures.hematoxylin_od, measures.second_od, profile)
         calls = classify(measures, stain, profile, til_prob, found.til_least, pigment)
-        is_cell = np.ones(len(chosen), bool)
-        if found.evidence is not None and stain.kind == "dab":
-            is_cell = found.evidence.enough[chosen]
-        tables.append(_table(measures, calls, is_cell, outlines.polygons, window, info, mpp, stain))
+        tables.append(_table(measures, calls, cell[chosen], outlines.polygons, window, info, mpp, stain))
     return pa.concat_tables(tables)
 
 
-def _measured_apart(found: Detections, stain: Stain, mpp: float) -> list[NDArray[np.int32]]:
+def _measured_apart(
+    labels: NDArray[np.int32], cell: NDArray[np.bool_], mpp: float
+) -> list[NDArray[np.int32]]:
     """Labels to measure together: rims that are no cells apart, as they are the ring of a cell.
 
     Whatever else is no cell, a grain or a smear, stays among the labels, so that it is no neighbour's ring.
     """
-    labels = found.labels
-    if found.evidence is None or stain.kind == "he" or found.evidence.enough.all():
+    if cell.all():
         return [labels]
-    cell = np.concatenate([[False], found.evidence.enough])
-    beside = around(np.where(cell[labels], labels, 0), RIM_UM, mpp) > 0
+    known = np.concatenate([[False], cell])
+    beside = around(np.where(known[labels], labels, 0), RIM_UM, mpp) > 0
     share = np.bincount(labels.ravel(), beside.ravel()) / np.maximum(np.bincount(labels.ravel()), 1)
-    rim = (~cell & (share >= LEAST_BESIDE))[labels] & (labels > 0)
-    return [np.where(rim, 0, labels), np.where(rim, labels, 0)]
+    rim = (~known & (share >= LEAST_BESIDE))[labels] & (labels > 0)
+    return [np.where(rim, 0, labels), np.where(rim, labels, 0)] if rim.any() else [labels]
 
 
 def _table(

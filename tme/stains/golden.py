@@ -13,11 +13,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from tme.stains.black import FEWEST_POSITIVE
 from tme.stains.deconvolve import unmixing
 from tme.stains.types import Stain, StainProfile
 
-FEWEST_POSITIVE = 20
-"""Positive points of a slide below which they say nothing of its stain."""
 LEAST_UNDER_CELL = 0.45
 """Haematoxylin over DAB of a cell, on a slide where it is told; less is pigment."""
 TOLD_FROM = 0.9

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tests.cell_scenes import profile_of
 from tme.stains import STAINS
+from tme.stains.black import FEWEST_POSITIVE
 from tme.stains.golden import (
-    FEWEST_POSITIVE,
     LEAST_DOUBTED,
     LEAST_UNDER_CELL,
     LEAST_UNDER_SECTION,

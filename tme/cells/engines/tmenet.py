@@ -4,8 +4,7 @@ In: RGB and the slide's stain profile. Out: labelled nuclei and, on H&E, how lik
 On a DAB section brown cells are cut out whole by the slide's own threshold, as the classical engine does,
 the network parts those that have run together, says in which there is a nucleus and finds the others; where
 the marker sits in the nucleus, brown nuclei are the network's too and only brown cells it missed are added.
-How it was made is in
-``training/``, what it cannot do in ``docs/model-card.md``.
+How it was made is in ``training/``, what it cannot do in ``docs/model-card.md``.
 """
 
 from __future__ import annotations
@@ -126,20 +125,19 @@ def parted_by(nuclei: Labels, brown: Labels, mpp: float) -> Labels:
     """
     both = np.flatnonzero((nuclei.ravel() > 0) & (brown.ravel() > 0))
     nucleus, cell = nuclei.ravel()[both], brown.ravel()[both]
-    pairs, shared = np.unique(np.stack([nucleus, cell]), axis=1, return_counts=True)
-    mostly = shared > LEAST_SHARED * np.bincount(nuclei.ravel())[pairs[0]]
-    number = np.bincount(pairs[1, mostly], minlength=int(brown.max()) + 1)
+    inner, outer = mostly_within(nuclei, brown)
+    number = np.bincount(outer, minlength=int(brown.max()) + 1)
     area = np.bincount(brown.ravel(), minlength=len(number))
     several = (number > 1) & (area >= um2_to_px(LEAST_PARTED_UM2, mpp))
     owner = np.zeros(int(nuclei.max()) + 1, np.int32)
-    owner[pairs[0, mostly]] = pairs[1, mostly]
+    owner[inner] = outer
     chosen = several[cell] & (owner[nucleus] == cell)
     rows, columns = np.divmod(both[chosen], brown.shape[1])
     reach = um_to_px(PARTED_REACH_UM, mpp)
     nearest = nearest_within((brown.shape[0], brown.shape[1]), rows, columns, nucleus[chosen], reach)
     # What lies farther from all of them goes to one, so that no crumb becomes a cell.
     rest = np.zeros(len(number), np.int32)
-    rest[pairs[1, mostly]] = pairs[0, mostly]
+    rest[outer] = inner
     own = np.where((nearest > 0) & (owner[nearest] == brown), nearest, rest[brown])
     labels = np.where(several[brown], own + brown.max(), brown)
     present = np.bincount(labels.ravel()) > 0
@@ -165,6 +163,14 @@ def with_others(first: Labels, second: Labels, mpp: float) -> Labels:
     return np.where(first > 0, first + others.max(), others).astype(np.int32)
 
 
+def mostly_within(inner: Labels, outer: Labels) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Labels of which more than `LEAST_SHARED` lies in one of the other kind, and that one; by the first."""
+    both = (inner > 0) & (outer > 0)
+    pairs, shared = np.unique(np.stack([inner[both], outer[both]]), axis=1, return_counts=True)
+    mostly = shared > LEAST_SHARED * np.bincount(inner.ravel())[pairs[0]]
+    return pairs[0, mostly], pairs[1, mostly]
+
+
 def evidence_of(labels: Labels, nuclei: Labels, mask: NDArray[np.bool_]) -> Evidence:
     """What of a nucleus each label holds.
 
@@ -176,10 +182,8 @@ def evidence_of(labels: Labels, nuclei: Labels, mask: NDArray[np.bool_]) -> Evid
         Where there is nucleus, outlined or not.
     """
     area = np.bincount(labels.ravel())
-    both = (labels > 0) & (nuclei > 0)
-    pairs, shared = np.unique(np.stack([nuclei[both], labels[both]]), axis=1, return_counts=True)
     whole = np.zeros(len(area), bool)
-    whole[pairs[1, shared > LEAST_SHARED * np.bincount(nuclei.ravel())[pairs[0]]]] = True
+    whole[mostly_within(nuclei, labels)[1]] = True
     return Evidence(whole[1:], np.bincount(labels.ravel(), mask.ravel())[1:] / area[1:])
 
 

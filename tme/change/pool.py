@@ -95,7 +95,11 @@ class Part:
 def pool(slides: Sequence[SlideResult], compartment: str, metric: ColumnSpec) -> Side:
     """Pool one metric over slides of one lesion, time point and stain; at least one slide."""
     parts, missing = _parts(slides, compartment, metric)
-    cautions = tuple(f"caution on {slide.key('slide_id')}" for slide in slides if slide.key("caution"))
+    cautions = tuple(
+        f"caution on {slide.key('slide_id')}: {slide.key('caution')}"
+        for slide in slides
+        if slide.key("caution")
+    )
     if not parts:
         return Side(reasons=tuple(missing), notes=cautions)
     sound = [part for part in parts if not part.hard_reasons(metric.target)]

@@ -10,6 +10,7 @@ from typing import Any
 from tme.change.compare import CALLED_KINDS
 from tme.change.thresholds import DEPENDS, FOR_ALL
 from tme.change.types import NOT_EVALUABLE
+from tme.metrics.intervals import PHI_PRIOR
 from tme.report.artefacts import Row, Run
 from tme.report.numbers import (
     fold_text,
@@ -21,6 +22,8 @@ from tme.report.numbers import (
 from tme.report.slope import Line, Slope, slope_plot
 from tme.report.waterfall import Change, Waterfall, waterfall
 from tme.report.words import CALL_TITLES, metric_title, unit_of
+
+PHI_TITLE = f"too few blocks to see how cells cluster, a usual clustering is assumed ({PHI_PRIOR})"
 
 
 @dataclass(frozen=True)
@@ -182,7 +185,7 @@ def _note(note: str) -> dict[str, Any]:
     parts = [part for part in note.split("; ") if part]
     again = [part for part in parts if FOR_ALL in part]
     depends = [part for part in parts if part.startswith(DEPENDS)]
-    rest = [part for part in parts if part not in (*again, *depends)]
+    rest = [part.replace(PHI_PRIOR, PHI_TITLE) for part in parts if part not in (*again, *depends)]
     return {"note": "; ".join(rest), "again": again, "depends": depends}
 
 

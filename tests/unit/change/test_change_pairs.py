@@ -313,7 +313,7 @@ def test_cautions_and_the_prior_reach_the_note() -> None:
     careful = result_of([20, 20], 2.0, settings=settings, caution="out of focus")
     note = density(careful, post(EVEN)).note
     assert "phi_prior" in note
-    assert "caution on s1" in note
+    assert "caution on s1: out of focus" in note
 
 
 def test_dejardin_thresholds_are_for_cd8_alone() -> None:

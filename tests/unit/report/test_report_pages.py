@@ -191,7 +191,7 @@ class TestReport:
         differ = "thresholds differ: 0.21 (slide) OD before, 0.27 (control) OD after"
         pairs = [
             change("P01", "increase", note="; ".join((differ, depends, again, other))),
-            change("P02", "increase", note="caution on s2; <b>"),
+            change("P02", "increase", note="baseline: phi_prior; caution on s2: <b>"),
         ]
         page = report_page(tmp_path, [slide("a"), slide("b", "P02")], pairs)
         check_page(page)
@@ -200,7 +200,7 @@ class TestReport:
         assert cell.count("<small>") == 2
         text = page_text(cell)
         assert text.index("depends on the threshold") < text.index(again) < text.index(other)
-        assert "caution on s2; &lt;b&gt;</td>" in page
+        assert "a usual clustering is assumed (phi_prior); caution on s2: &lt;b&gt;</td>" in page
 
     def test_a_share_has_a_difference_and_no_call(self, tmp_path: Path) -> None:
         columns = {

@@ -15,7 +15,7 @@ PIGMENT = (
     "(haemosiderin) count as negative, and brown in which the network sees no nucleus (crumbs of stain, "
     "smears) is no cell. Brown melanin counts as positive, and so do all of these on KI67, black ones where "
     "the counterstain is very blue, and golden ones where the DAB itself is golden: see the cautions and the "
-    "overlay."
+    "overlay, and draw what is pigment as Exclude."
 )
 
 COLUMNS = (

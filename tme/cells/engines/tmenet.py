@@ -166,9 +166,11 @@ def with_others(first: Labels, second: Labels, mpp: float) -> Labels:
 def mostly_within(inner: Labels, outer: Labels) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Labels of which more than `LEAST_SHARED` lies in one of the other kind, and that one; by the first."""
     both = (inner > 0) & (outer > 0)
-    pairs, shared = np.unique(np.stack([inner[both], outer[both]]), axis=1, return_counts=True)
-    mostly = shared > LEAST_SHARED * np.bincount(inner.ravel())[pairs[0]]
-    return pairs[0, mostly], pairs[1, mostly]
+    # One number for a pair: to sort rows of two is some twenty times slower.
+    pair, shared = np.unique(inner[both].astype(np.int64) * 2**32 + outer[both], return_counts=True)
+    first, second = np.divmod(pair, 2**32)
+    mostly = shared > LEAST_SHARED * np.bincount(inner.ravel())[first]
+    return first[mostly].astype(np.int32), second[mostly].astype(np.int32)
 
 
 def evidence_of(labels: Labels, nuclei: Labels, mask: NDArray[np.bool_]) -> Evidence:

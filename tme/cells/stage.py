@@ -131,7 +131,8 @@ def cell_slices(
     with WaitingTables(scratch) as waiting:
         for part in runner(function, tiles.tasks(task_px)):
             waiting.add(part)
-        yield from merged_slices(waiting, partial(tissue.values_at, mask=tissue.tissue), tally)
+        inside, usable = (partial(tissue.values_at, mask=mask) for mask in (tissue.tissue, tissue.usable))
+        yield from merged_slices(waiting, inside, tally, usable)
 
 
 def working_mpp(info: SlideInfo, settings: CellSettings) -> float:

@@ -38,7 +38,7 @@ Inside = Callable[[Points, Points], Flags]
 
 @dataclass
 class Tally:
-    """What was counted while tables were joined.
+    """What was counted while tables were joined, artefacts left aside.
 
     Attributes
     ----------
@@ -69,7 +69,10 @@ def unpack(data: bytes, columns: Sequence[str] = TASK_SCHEMA.names) -> pa.Table:
 
 
 def merged_slices(
-    parts: Sequence[bytes], inside: Inside | None = None, tally: Tally | None = None
+    parts: Sequence[bytes],
+    inside: Inside | None = None,
+    tally: Tally | None = None,
+    usable: Inside | None = None,
 ) -> Iterator[pa.Table]:
     """Join the tables of all tasks, a slice of the result at a time.
 
@@ -82,13 +85,15 @@ def merged_slices(
         ``inside(x_um, y_um)`` -> (n,) bool; cells outside have no row.
     tally : Tally, optional
         Is filled in.
+    usable : callable, optional
+        As ``inside``: only what lies there is tallied, as folds and pen are brown without a nucleus too.
 
     Yields
     ------
     pa.Table
         `CELL_SCHEMA`, `SLICE` rows, the last with what is left; one empty table if there are no cells.
     """
-    order, first = _rows_in_order(parts, inside, Tally() if tally is None else tally)
+    order, first = _rows_in_order(parts, inside, Tally() if tally is None else tally, usable)
     for start in range(0, max(len(order), 1), SLICE):
         # No name holds on to a slice while the next is made.
         yield _numbered(_gathered(parts, first, order[start : start + SLICE]), start)
@@ -100,7 +105,7 @@ def _numbered(table: pa.Table, start: int) -> pa.Table:
 
 
 def _rows_in_order(
-    parts: Sequence[bytes], inside: Inside | None, tally: Tally
+    parts: Sequence[bytes], inside: Inside | None, tally: Tally, usable: Inside | None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows to keep, of all parts laid end to end, in the result's order; and where each part starts."""
     tables = [unpack(part, KEYS).select(KEYS) for part in parts]
@@ -116,6 +121,8 @@ def _rows_in_order(
     order = order[~_duplicates(x[order], y[order], window[order], core, near, cell[order])]
     cell = cell[order]
     positive = pc.fill_null(keys["positive"], False).to_numpy(zero_copy_only=False)[order]
+    if usable is not None:
+        positive &= usable(x[order], y[order])
     tally.left_out = int((~cell & positive).sum())
     tally.positive = int((cell & positive).sum())
     return order[cell], first

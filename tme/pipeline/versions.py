@@ -8,7 +8,7 @@ STAGES: dict[str, int] = {
     "tissue": 2,
     "stain": 7,
     "section": 2,
-    "cells": 10,
+    "cells": 11,
     "vessels": 4,
     "regions": 1,
     "measure": 5,

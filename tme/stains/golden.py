@@ -37,10 +37,12 @@ def haematoxylin_under(stain: Stain, profile: StainProfile, positive: NDArray[np
     positive : (n, 3) float32
         Channel densities at the dark points above the threshold (`tme.stains.points`).
     """
-    if stain.marker_site != "membrane" or len(positive) < FEWEST_POSITIVE:
-        return None
     haematoxylin, dab = unmixing(profile) @ positive.T
-    return round(float(np.median(haematoxylin / dab)), 4)
+    # A cut under 0 would let points in that hold no DAB at all.
+    held = dab > 0
+    if stain.marker_site != "membrane" or held.sum() < FEWEST_POSITIVE:
+        return None
+    return round(float(np.median(haematoxylin[held] / dab[held])), 4)
 
 
 def golden_section(under: float | None) -> str:

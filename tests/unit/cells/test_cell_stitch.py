@@ -164,6 +164,20 @@ def test_what_is_no_cell_has_no_row_and_is_counted_once() -> None:
     assert tally == Tally(positive=1, left_out=1)
 
 
+def test_what_lies_in_an_artefact_keeps_its_row_and_is_not_tallied() -> None:
+    rows = [
+        row(5, 5, 0) | {"positive": True},
+        row(40, 5, 0) | {"positive": True},
+        row(60, 5, 0) | {"is_cell": False, "positive": True},
+    ]
+    tally = Tally()
+    (found,) = merged_slices(
+        [pack(table) for table in tables(*rows)], None, tally, lambda x, _: np.asarray(x < 30)
+    )
+    assert found["x_um"].to_pylist() == [5, 40]
+    assert tally == Tally(positive=1, left_out=0)
+
+
 @pytest.mark.parametrize("core", [True, False])
 @pytest.mark.parametrize("first", [True, False])
 def test_where_one_window_says_it_is_no_cell_the_cell_stays(core: bool, first: bool) -> None:

@@ -38,9 +38,15 @@ def test_what_lies_under_dab_is_found_again(dab: float, share: float) -> None:
     assert found == pytest.approx(share, abs=0.01)
 
 
+def test_points_without_dab_are_left_aside() -> None:
+    both = np.concatenate([points(0.5, 0.5), points(0.5, -0.01)])
+    assert haematoxylin_under(CD8, profile_of("CD8"), both) == pytest.approx(1, abs=0.01)
+
+
 def test_few_points_and_markers_elsewhere_say_nothing() -> None:
     assert haematoxylin_under(CD8, profile_of("CD8"), points(1, 1, FEWEST_POSITIVE - 1)) is None
     assert haematoxylin_under(CD8, profile_of("CD8"), np.zeros((0, 3), np.float32)) is None
+    assert haematoxylin_under(CD8, profile_of("CD8"), points(1, -0.1)) is None
     for name in ("KI67", "CD31", "CD34"):
         # Their brown lies over the nucleus, or where there is none.
         assert haematoxylin_under(STAINS.get(name), profile_of(name), points(0, 1)) is None

@@ -5,7 +5,7 @@ mixed with new ones.
 """
 
 STAGES: dict[str, int] = {
-    "tissue": 2,
+    "tissue": 3,
     "stain": 7,
     "section": 2,
     "cells": 11,

@@ -11,6 +11,7 @@ import numpy as np
 
 from tme.errors import TileError
 from tme.geometry import Box
+from tme.slide.frame import Frame, black_frame
 from tme.slide.guards import check_size, decoding
 from tme.slide.resample import resample, source_range
 from tme.slide.resolution import resolve
@@ -29,11 +30,13 @@ class TiledSlide:
     """A `tme.slide.types.Slide` over any `Source`.
 
     Reads from several threads at once are safe. A handle belongs to the process that opened it.
-    Tiles of ``left_out`` are white and never decoded.
+    Tiles of ``left_out`` are white and never decoded. In place of a black frame reads give the picture's
+    outermost pixels again: white would pass for glass.
 
     Attributes
     ----------
     info : SlideInfo
+    frame : Frame
     failed : frozenset of (level, column, row)
         Tiles that could not be decoded so far.
     """
@@ -55,6 +58,7 @@ class TiledSlide:
         self.failed: frozenset[TileKey] = frozenset()
         self._raw = tuple((index, source.header.levels[index]) for index, _ in kept)
         self._tiles = TileCache(CACHE_BYTES)
+        self.frame = self._find_frame()
         self.info = SlideInfo(
             path=str(path),
             backend=backend,
@@ -69,7 +73,12 @@ class TiledSlide:
             mpp_source=resolution.source,
             objective_power=source.header.objective_power,
             vendor=source.header.vendor,
-            cautions=(*source.header.cautions, *resolution.cautions, *cautions),
+            cautions=(
+                *source.header.cautions,
+                *resolution.cautions,
+                *cautions,
+                *([self.frame.text] if self.frame.any else []),
+            ),
         )
 
     def __getstate__(self) -> object:
@@ -153,7 +162,27 @@ class TiledSlide:
         return out
 
     def _crop(self, level: int, box: Box, repeat_rim: bool = False) -> RGB:
-        """Pixels of a box of one level, white outside it."""
+        """Pixels of a box of one level; white outside it, or its rim again, which a frame always is."""
+        raw = self._raw[level][1]
+        inside = box.clip(raw.width, raw.height)
+        if inside.empty:
+            return np.full((box.height, box.width, 3), 255, np.uint8)
+        frame = self.frame.at(self.info.levels[level].mpp / self.info.mpp)
+        picture = Box(frame.top, frame.left, raw.height - frame.bottom, raw.width - frame.right)
+        seen = inside if not repeat_rim else box
+        if seen == seen.intersect(picture):
+            return self._stored(level, box)
+        rows = np.clip(np.arange(box.y0, box.y1), picture.y0, picture.y1 - 1)
+        columns = np.clip(np.arange(box.x0, box.x1), picture.x0, picture.x1 - 1)
+        part = self._stored(level, Box(rows[0], columns[0], rows[-1] + 1, columns[-1] + 1))
+        out = part[np.ix_(rows - rows[0], columns - columns[0])]
+        if not repeat_rim and inside != box:
+            out[: inside.y0 - box.y0] = out[inside.y1 - box.y0 :] = 255
+            out[:, : inside.x0 - box.x0] = out[:, inside.x1 - box.x0 :] = 255
+        return out
+
+    def _stored(self, level: int, box: Box) -> RGB:
+        """Pixels of a box of one level as the file holds them, white outside it."""
         out = np.full((box.height, box.width, 3), 255, np.uint8)
         index, raw = self._raw[level]
         inside = box.clip(raw.width, raw.height)
@@ -164,15 +193,16 @@ class TiledSlide:
                 tile = self._tile(index, column, row)
                 if tile is not None:
                     _paste(out, box, tile, inside, Box(row * raw.tile_height, column * raw.tile_width, 0, 0))
-        if repeat_rim and inside != box:
-            margins = (
-                (inside.y0 - box.y0, box.y1 - inside.y1),
-                (inside.x0 - box.x0, box.x1 - inside.x1),
-                (0, 0),
-            )
-            core = out[margins[0][0] : box.height - margins[0][1], margins[1][0] : box.width - margins[1][1]]
-            return np.pad(core, margins, mode="edge")
         return out
+
+    def _find_frame(self) -> Frame:
+        raw = self._raw[0][1]
+        try:
+            return black_frame(lambda box: self._stored(0, box), raw.width, raw.height)
+        except TileError:
+            # Whoever reads the tile tells of it.
+            self.failed = frozenset()
+            return Frame()
 
     def _tile(self, index: int, column: int, row: int) -> RGB | None:
         key = (index, column, row)

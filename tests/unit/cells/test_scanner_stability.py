@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,7 +13,8 @@ import pytest
 
 from tme.cells.stage import find_cells
 from tme.config import CellSettings, StainSettings, TissueSettings
-from tme.slide.types import RGB
+from tme.slide.open import open_slide
+from tme.slide.types import RGB, Slide
 from tme.stains import STAINS
 from tme.stains.estimate import estimate_profile
 from tme.testing.memory import ArraySlide
@@ -79,25 +81,37 @@ def scanned() -> RGB:
     return render_slide(SlideSpec(STAIN, 0.12, til_density_per_mm2=900), 11).pixels
 
 
-def counted(pixels: RGB, mpp: float) -> Count:
-    slide = ArraySlide(pixels, mpp)
-    tissue = find_tissue(slide, TissueSettings())
-    profile = estimate_profile(slide, tissue, STAINS.get(STAIN), StainSettings())
-    positive = find_cells(slide, tissue, profile, STAINS.get(STAIN), CellSettings()).table["positive"]
+def counted(slide: Slide, name: str = STAIN) -> Count:
+    tissue, stain = find_tissue(slide, TissueSettings()), STAINS.get(name)
+    profile = estimate_profile(slide, tissue, stain, StainSettings())
+    positive = find_cells(slide, tissue, profile, stain, CellSettings()).table["positive"]
     return Count(len(positive), sum(positive.to_pylist()))
 
 
 @lru_cache(maxsize=1)
 def original() -> Count:
-    return counted(scanned(), 0.5)
+    return counted(ArraySlide(scanned(), 0.5))
 
 
 @pytest.mark.parametrize("scan", SCANS)
 def test_another_scan_of_the_tissue_gives_its_cells(scan: str) -> None:
     change, mpp = SCANS[scan]
-    one, two = original(), counted(change(scanned()), mpp)
+    one, two = original(), counted(ArraySlide(change(scanned()), mpp))
     assert one.positive > 60
     assert abs(two.share_pct - one.share_pct) <= MOST_SHARE_POINTS, (one, two)
     assert abs(two.nuclei / one.nuclei - 1) <= MOST_COUNT_PCT / 100, (one, two)
     # Positive cells alone move by less than the Poisson error of the field.
     assert abs(two.positive - one.positive) <= one.positive**0.5, (one, two)
+
+
+@pytest.mark.shared
+def test_a_real_field_at_two_resolutions_gives_its_cells(shared_data: Path) -> None:
+    # The coarser one was cut out with a black frame on three sides.
+    paths = {0.25: "ki67_full/K13_full.jpg", 0.5: "ki67_points/K13_half.jpg"}
+    fine, coarse = (
+        counted(open_slide(shared_data / "ihc" / path, mpp), "KI67") for mpp, path in paths.items()
+    )
+    assert fine.positive > 25
+    assert abs(coarse.share_pct - fine.share_pct) <= MOST_SHARE_POINTS, (fine, coarse)
+    assert abs(coarse.nuclei / fine.nuclei - 1) <= MOST_COUNT_PCT / 100, (fine, coarse)
+    assert abs(coarse.positive - fine.positive) <= fine.positive**0.5, (fine, coarse)

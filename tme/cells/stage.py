@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from tme.cells.classify import Calls, classify
 from tme.cells.domain import domain_values, outside
+from tme.cells.edge import edge_caution, edge_zones
 from tme.cells.engines import SEGMENTERS, Engine, halo_px, load_engine
 from tme.cells.engines._parting import around
 from tme.cells.measure import Measures, measure
@@ -70,7 +71,7 @@ def find_cells(
     tally = Tally()
     slices = cell_slices(slide, tissue, profile, stain, settings, runner, task_px, None, tally)
     table = pa.concat_tables(slices)
-    return Cells(table, cell_provenance(slide.info, settings, profile, tally))
+    return Cells(table, cell_provenance(slide.info, tissue, settings, profile, tally))
 
 
 def cell_slices(
@@ -131,8 +132,10 @@ def cell_slices(
     with WaitingTables(scratch) as waiting:
         for part in runner(function, tiles.tasks(task_px)):
             waiting.add(part)
-        inside, usable = (partial(tissue.values_at, mask=mask) for mask in (tissue.tissue, tissue.usable))
-        yield from merged_slices(waiting, inside, tally, usable)
+        inside, zone_of = (
+            partial(tissue.values_at, mask=mask) for mask in (tissue.tissue, edge_zones(tissue).mask)
+        )
+        yield from merged_slices(waiting, inside, tally, zone_of)
 
 
 def working_mpp(info: SlideInfo, settings: CellSettings) -> float:
@@ -141,7 +144,7 @@ def working_mpp(info: SlideInfo, settings: CellSettings) -> float:
 
 
 def cell_provenance(
-    info: SlideInfo, settings: CellSettings, profile: StainProfile, tally: Tally
+    info: SlideInfo, tissue: TissueMask, settings: CellSettings, profile: StainProfile, tally: Tally
 ) -> dict[str, Any]:
     """Which engine and model found the cells, at which resolution, and what to know before trusting them."""
     engine = load_engine(settings)
@@ -152,19 +155,22 @@ def cell_provenance(
         "model_id": engine.model_id,
         "model_sha256": engine.model_sha256,
         "work_mpp_um": working_mpp(info, settings),
-        "cautions": [*outside(domain, domain_values(profile, info.mpp)), *_unseen(tally)],
+        "cautions": [
+            *outside(domain, domain_values(profile, info.mpp)),
+            *filter(None, [_unseen(tally), edge_caution(tally.at_edge, tally.deep, edge_zones(tissue))]),
+        ],
     }
 
 
-def _unseen(tally: Tally) -> list[str]:
+def _unseen(tally: Tally) -> str:
     """What to say where much that is positive shows no nucleus."""
     positive = tally.left_out + tally.positive
     if tally.left_out < FEWEST_UNSEEN or tally.left_out < MOST_UNSEEN * positive:
-        return []
-    return [
+        return ""
+    return (
         f"in {tally.left_out} of {positive} positive objects no nucleus is seen, and they are not counted: "
         "brown pigment, debris, vessel walls, or nuclei hidden under DAB; they have no outline on the overlay"
-    ]
+    )
 
 
 def run_task(

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from tme.cells.edge import BETWEEN, DEEP, EDGE, UNUSABLE
 from tme.cells.types import CELL_SCHEMA
 from tme.tables import ROW_GROUP
 
@@ -34,6 +35,7 @@ SLICE = ROW_GROUP
 Points = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Inside = Callable[[Points, Points], Flags]
+ZoneOf = Callable[[Points, Points], NDArray[np.uint8]]
 
 
 @dataclass
@@ -46,10 +48,14 @@ class Tally:
         Positive cells.
     left_out : int
         What would be positive but is no cell (`tme.cells.types.Evidence`).
+    at_edge, deep : int
+        Positive cells at the border of the tissue and deep in it (`tme.cells.edge`).
     """
 
     positive: int = 0
     left_out: int = 0
+    at_edge: int = 0
+    deep: int = 0
 
 
 def pack(table: pa.Table) -> bytes:
@@ -72,7 +78,7 @@ def merged_slices(
     parts: Sequence[bytes],
     inside: Inside | None = None,
     tally: Tally | None = None,
-    usable: Inside | None = None,
+    zone_of: ZoneOf | None = None,
 ) -> Iterator[pa.Table]:
     """Join the tables of all tasks, a slice of the result at a time.
 
@@ -85,15 +91,16 @@ def merged_slices(
         ``inside(x_um, y_um)`` -> (n,) bool; cells outside have no row.
     tally : Tally, optional
         Is filled in.
-    usable : callable, optional
-        As ``inside``: only what lies there is tallied, as folds and pen are brown without a nucleus too.
+    zone_of : callable, optional
+        ``zone_of(x_um, y_um)`` -> (n,) of `tme.cells.edge.Zones`; nothing in an unusable one is tallied, as
+        folds and pen are brown without a nucleus too.
 
     Yields
     ------
     pa.Table
         `CELL_SCHEMA`, `SLICE` rows, the last with what is left; one empty table if there are no cells.
     """
-    order, first = _rows_in_order(parts, inside, Tally() if tally is None else tally, usable)
+    order, first = _rows_in_order(parts, inside, Tally() if tally is None else tally, zone_of)
     for start in range(0, max(len(order), 1), SLICE):
         # No name holds on to a slice while the next is made.
         yield _numbered(_gathered(parts, first, order[start : start + SLICE]), start)
@@ -105,7 +112,7 @@ def _numbered(table: pa.Table, start: int) -> pa.Table:
 
 
 def _rows_in_order(
-    parts: Sequence[bytes], inside: Inside | None, tally: Tally, usable: Inside | None
+    parts: Sequence[bytes], inside: Inside | None, tally: Tally, zone_of: ZoneOf | None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows to keep, of all parts laid end to end, in the result's order; and where each part starts."""
     tables = [unpack(part, KEYS).select(KEYS) for part in parts]
@@ -121,10 +128,11 @@ def _rows_in_order(
     order = order[~_duplicates(x[order], y[order], window[order], core, near, cell[order])]
     cell = cell[order]
     positive = pc.fill_null(keys["positive"], False).to_numpy(zero_copy_only=False)[order]
-    if usable is not None:
-        positive &= usable(x[order], y[order])
+    zone = np.full(len(order), BETWEEN) if zone_of is None else zone_of(x[order], y[order])
+    positive &= zone != UNUSABLE
     tally.left_out = int((~cell & positive).sum())
     tally.positive = int((cell & positive).sum())
+    tally.at_edge, tally.deep = (int((cell & positive & (zone == of)).sum()) for of in (EDGE, DEEP))
     return order[cell], first
 
 

@@ -119,7 +119,7 @@ class SlideStages:
                 self.slide, tissue, profile, self.stain, settings, runner, task_px, folder, tally
             )
             write_slices(folder / "cells.parquet", CELL_SCHEMA, slices)
-            return cell_provenance(self.slide.info, settings, profile, tally)
+            return cell_provenance(self.slide.info, tissue, settings, profile, tally)
 
         folder, provenance = self.store.run("cells", key, compute)
         return Cells(SavedTable(folder / "cells.parquet"), provenance), ""

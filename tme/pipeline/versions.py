@@ -6,7 +6,7 @@ mixed with new ones.
 
 STAGES: dict[str, int] = {
     "tissue": 3,
-    "stain": 7,
+    "stain": 8,
     "section": 2,
     "cells": 11,
     "vessels": 4,

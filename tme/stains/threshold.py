@@ -88,8 +88,8 @@ def dab_threshold(
     unstained = float((dab < UNSTAINED_OD).mean()) if len(dab) else 0.0
     if ground > MOST_GROUND_OD and unstained < LEAST_UNSTAINED:
         why = (
-            f"half of the tissue is brown (DAB {ground:.2f} OD or more): "
-            "nothing tells positive from background"
+            f"half of the tissue is brown (DAB {ground:.2f} OD or more): stained all over, or a field packed "
+            "with positive cells; nothing tells them from background"
         )
         return DabThreshold(None, "", why, histogram)
     least = float(np.percentile(pale, PALE_PERCENT)) if pale is not None and len(pale) else 0.0

@@ -32,6 +32,7 @@ from tme.tissue import find_tissue
 from tme.tissue.types import TissueMask
 
 SETTINGS = CellSettings(engine="watershed")
+NOTHING = ArraySlide(np.zeros((10, 10, 3), np.uint8), 0.5)
 
 
 @lru_cache(maxsize=4)
@@ -147,8 +148,9 @@ def test_a_slide_unlike_what_the_engine_learned_from_gets_a_caution(
     monkeypatch: pytest.MonkeyPatch, stain: str, said: bool
 ) -> None:
     monkeypatch.setattr(stage, "load_engine", lambda _: Pale())
-    info = ArraySlide(np.zeros((10, 10, 3), np.uint8), 0.5).info
-    cautions = stage.cell_provenance(info, SETTINGS, profile_of(stain), Tally())["cautions"]
+    cautions = stage.cell_provenance(NOTHING.info, all_tissue(NOTHING), SETTINGS, profile_of(stain), Tally())[
+        "cautions"
+    ]
     assert bool(cautions) is said
     if said:
         assert "darker" in cautions[0]
@@ -158,8 +160,9 @@ def test_a_slide_unlike_what_the_engine_learned_from_gets_a_caution(
     ("left_out", "positive", "said"), [(19, 0, False), (20, 60, True), (20, 61, False), (0, 0, False)]
 )
 def test_much_brown_without_a_nucleus_is_a_caution(left_out: int, positive: int, said: bool) -> None:
-    info = ArraySlide(np.zeros((10, 10, 3), np.uint8), 0.5).info
-    provenance = stage.cell_provenance(info, SETTINGS, profile_of("CD8"), Tally(positive, left_out))
+    provenance = stage.cell_provenance(
+        NOTHING.info, all_tissue(NOTHING), SETTINGS, profile_of("CD8"), Tally(positive, left_out)
+    )
     assert bool(provenance["cautions"]) is said
     assert not said or f"{left_out} of {left_out + positive} positive objects" in provenance["cautions"][0]
 

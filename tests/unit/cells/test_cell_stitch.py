@@ -11,6 +11,7 @@ import shapely
 
 from tests.cell_scenes import table_bytes
 from tme.cells import stitch
+from tme.cells.edge import EDGE, UNUSABLE
 from tme.cells.stitch import SAME_CELL_UM, TASK_SCHEMA, Tally, merged_slices, pack
 from tme.cells.types import CELL_SCHEMA, Cells
 
@@ -172,10 +173,13 @@ def test_what_lies_in_an_artefact_keeps_its_row_and_is_not_tallied() -> None:
     ]
     tally = Tally()
     (found,) = merged_slices(
-        [pack(table) for table in tables(*rows)], None, tally, lambda x, _: np.asarray(x < 30)
+        [pack(table) for table in tables(*rows)],
+        None,
+        tally,
+        lambda x, _: np.where(x < 30, EDGE, UNUSABLE).astype(np.uint8),
     )
     assert found["x_um"].to_pylist() == [5, 40]
-    assert tally == Tally(positive=1, left_out=0)
+    assert tally == Tally(positive=1, left_out=0, at_edge=1, deep=0)
 
 
 @pytest.mark.parametrize("core", [True, False])

@@ -27,6 +27,7 @@ from tme.cells.engines.tmenet import (
     NucleusEngine,
     NucleusSegmenter,
     answer,
+    brown_nuclei,
     evidence_of,
     parted_by,
     with_others,
@@ -284,6 +285,35 @@ def test_brown_cells_with_several_nuclei_are_parted() -> None:
     assert parted.max() == len(np.unique(parted)) - 1
     assert np.array_equal(parted_by(np.zeros_like(nuclei), brown, MPP), brown)
     assert not parted_by(nuclei, np.zeros_like(brown), MPP).any()
+
+
+def test_brown_objects_that_are_one_nucleus_whatever_the_network_sees() -> None:
+    brown, nuclei = np.zeros((40, 160), np.int32), np.zeros((40, 160), np.int32)
+    rgb = np.full((40, 160, 3), 200, np.uint8)
+    for label, column in enumerate([4, 34, 64, 94, 124], start=1):
+        brown[4:24, column : column + 20] = label
+    rgb[4:24, 4:12] = 64  # two fifths of the first are black
+    nuclei[6:12, 6:12], nuclei[14:20, 14:20] = 1, 2
+    nuclei[5:15, 35:45] = 3  # one nucleus in a quarter of the second
+    nuclei[4:24, 64:76] = 4  # in more than half of the third
+    nuclei[6:12, 96:102], nuclei[14:20, 104:110] = 5, 6  # two in the fourth, none in the fifth
+    whole, rest = brown_nuclei(nuclei, brown, rgb)
+    assert np.array_equal(whole > 0, (brown == 1) | (brown == 2))
+    assert np.array_equal(rest > 0, brown == 5)
+    rgb[4:24, 4:12] = 65
+    assert np.array_equal(brown_nuclei(nuclei, brown, rgb)[0] > 0, brown == 2)
+    nothing = np.zeros_like(brown)
+    assert not any(found.any() for found in brown_nuclei(nuclei, nothing, rgb))
+    assert np.array_equal(brown_nuclei(nothing, brown, rgb)[1], brown)
+
+
+def test_a_black_nucleus_is_one_whatever_its_size() -> None:
+    rgb = np.full((200, 200, 3), 235, np.uint8)
+    cv2.ellipse(rgb, (100, 100), (24, 18), 20, 0, 360, (12, 10, 8), -1)
+    rgb = np.asarray(cv2.GaussianBlur(rgb, (0, 0), 1), np.uint8)
+    found = segment(rgb, stain="KI67").labels
+    assert found.max() == 1
+    assert (found > 0).sum() == pytest.approx(np.pi * 24 * 18, rel=0.25)
 
 
 def test_what_of_a_nucleus_is_seen_in_each_cell() -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,6 +45,10 @@ PARTED_REACH_UM = 4.0
 """How far from its nucleus a pixel of a parted cell may lie."""
 LEAST_FREE = 0.5
 """Share of a cell that must lie outside those of the other kind for it to be a cell of its own."""
+
+
+BLACKEST, LEAST_BLACK = 64, 0.4
+"""Grey level up to which all channels are black; share of a brown cell that must be."""
 
 
 class NucleusEngine:
@@ -88,8 +93,9 @@ class NucleusEngine:
         nuclei = renumbered(found.labels, keep)
         brown = brown_cells(stain_od(rgb, profile), profile, self.settings, mpp)
         if STAINS.get(profile.stain).marker_site == "nucleus":
-            labels = with_others(nuclei, brown, mpp)
-            by_colour, evidence = (labels > 0) & (nuclei == 0), None
+            whole, rest = brown_nuclei(nuclei, brown, rgb)
+            labels = with_others(with_others(whole, nuclei, mpp), rest, mpp)
+            by_colour, evidence = (labels > 0) & ((nuclei == 0) | (whole > 0)), None
         else:
             labels = with_others(parted_by(nuclei, brown, mpp), nuclei, mpp)
             by_colour, evidence = brown > 0, evidence_of(labels, nuclei, found.level > 0)
@@ -171,6 +177,30 @@ def mostly_within(inner: Labels, outer: Labels) -> tuple[NDArray[np.int32], NDAr
     first, second = np.divmod(pair, 2**32)
     mostly = shared > LEAST_SHARED * np.bincount(inner.ravel())[first]
     return first[mostly].astype(np.int32), second[mostly].astype(np.int32)
+
+
+def brown_nuclei(nuclei: Labels, brown: Labels, rgb: RGB) -> tuple[Labels, Labels]:
+    """Brown objects that are a nucleus whatever the network sees in them, and those it sees none in.
+
+    In one that is mostly black no structure is left, and the network parts it at random; one that holds a
+    single nucleus of less than half its size is that nucleus.
+
+    Parameters
+    ----------
+    nuclei, brown : (H, W) int32
+        Labels, 1..n.
+    rgb : (H, W, 3) uint8
+    """
+    inner, outer = mostly_within(nuclei, brown)
+    area = np.maximum(np.bincount(brown.ravel()), 1)
+    number = np.bincount(outer, minlength=len(area))
+    covered = np.bincount(outer, np.bincount(nuclei.ravel())[inner], len(area)) / area
+    black = cv2.inRange(rgb, (0, 0, 0), (BLACKEST,) * 3) > 0
+    whole = np.bincount(brown.ravel(), black.ravel()) >= LEAST_BLACK * area
+    whole |= (number == 1) & (covered < LEAST_FREE)
+    rest = ~whole & (number == 0)
+    whole[0] = rest[0] = False
+    return renumbered(brown, whole), renumbered(brown, rest)
 
 
 def evidence_of(labels: Labels, nuclei: Labels, mask: NDArray[np.bool_]) -> Evidence:

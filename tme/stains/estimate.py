@@ -22,7 +22,7 @@ from tme.stains.golden import golden_caution, golden_section, haematoxylin_under
 from tme.stains.nuclear import nuclear_detail, nuclear_levels, nuclear_signal
 from tme.stains.points import dark_points
 from tme.stains.sample import background_caution, background_colour, read_sample
-from tme.stains.threshold import DabThreshold, dab_threshold
+from tme.stains.threshold import FOR_CELLS, FOR_VESSELS, DabThreshold, dab_threshold
 from tme.stains.types import Stain, StainProfile, Vector
 from tme.tissue.types import TissueMask
 
@@ -78,7 +78,10 @@ def estimate_profile(
         return profile
     total = densities.sum(axis=1)
     pale = densities[total <= np.median(total)] if len(total) else densities
-    own = dab_threshold([window @ dab for window in found_points], densities @ dab, settings.seed, pale @ dab)
+    rule = FOR_VESSELS if "vessels" in stain.targets else FOR_CELLS
+    own = dab_threshold(
+        [window @ dab for window in found_points], densities @ dab, settings.seed, pale @ dab, rule
+    )
     if own.value is not None:
         positive = points[points @ dab >= own.value]
         under = haematoxylin_under(stain, profile, positive)

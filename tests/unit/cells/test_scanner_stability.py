@@ -104,6 +104,23 @@ def test_another_scan_of_the_tissue_gives_its_cells(scan: str) -> None:
     assert abs(two.positive - one.positive) <= one.positive**0.5, (one, two)
 
 
+@lru_cache(maxsize=1)
+def real(path: Path) -> tuple[RGB, Count]:
+    pixels = np.ascontiguousarray(cv2.imread(str(path))[..., ::-1])
+    return pixels, counted(ArraySlide(pixels, 0.25))
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("scan", ["JPEG 75", "gamma 0.95", "gamma 1.05", "warm", "cold"])
+def test_another_scan_of_a_real_field_gives_its_cells(shared_data: Path, scan: str) -> None:
+    pixels, one = real(shared_data / "ihc" / "unlabelled" / "ROI_127.png")
+    two = counted(ArraySlide(SCANS[scan][0](pixels), 0.25))
+    assert one.positive > 150
+    assert abs(two.share_pct - one.share_pct) <= 1, (one, two)
+    assert abs(two.nuclei / one.nuclei - 1) <= 0.03, (one, two)
+    assert abs(two.positive - one.positive) <= one.positive**0.5 / 2, (one, two)
+
+
 @pytest.mark.shared
 def test_a_real_field_at_two_resolutions_gives_its_cells(shared_data: Path) -> None:
     # The coarser one was cut out with a black frame on three sides.

@@ -7,13 +7,12 @@ tissue is that black; on a DAB section its pieces look like stained nuclei.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tme.errors import TileError
 from tme.geometry import Box
-from tme.slide.types import RGB
+from tme.slide.types import RGB, Frame
 
 BLACKEST = 64
 """Grey level of every channel up to which a pixel is black; compression lightens some of a black line."""
@@ -21,6 +20,8 @@ LEAST_SHARE = 0.75
 """Of a line's pixels that are black in it."""
 PLACES, ALONG_PX = 9, 32
 """Where a side is looked at, spread evenly, and how many pixels of it each time."""
+LEAST_PLACES = 5
+"""Of these that can be read."""
 DEEPEST_PX = 256
 LARGEST_SHARE = 0.05
 """Of a side, up to which black beside the picture is a frame; more is a part of the picture."""
@@ -29,39 +30,13 @@ SOFT_PX = 3
 which stores colour for two by two pixels, carries it."""
 
 
-@dataclass(frozen=True)
-class Frame:
-    """Width of the frame on each side, px of level 0."""
-
-    top: int = 0
-    right: int = 0
-    bottom: int = 0
-    left: int = 0
-
-    @property
-    def any(self) -> bool:
-        """Whether there is one."""
-        return self != Frame()
-
-    @property
-    def text(self) -> str:
-        """A caution."""
-        sides = ", ".join(f"{px} px {side}" for side, px in vars(self).items() if px)
-        return f"a black frame around the picture is left out ({sides})"
-
-    def at(self, downsample: float) -> Frame:
-        """The frame in pixels of a level; parts of a pixel count whole."""
-        top, right, bottom, left = (int(np.ceil(px / downsample)) for px in vars(self).values())
-        return Frame(top, right, bottom, left)
-
-
 def black_frame(read: Callable[[Box], RGB], width: int, height: int) -> Frame:
     """The frame of a picture.
 
     Parameters
     ----------
     read : callable
-        Pixels of a box inside the picture.
+        Pixels of a box inside the picture; may raise `TileError` where it is damaged.
     width, height : int
         Of the picture, px.
     """
@@ -70,13 +45,15 @@ def black_frame(read: Callable[[Box], RGB], width: int, height: int) -> Frame:
         deepest = min(DEEPEST_PX, int(LARGEST_SHARE * depth))
         along = min(ALONG_PX, length)
         starts = np.linspace(0, length - along, PLACES).astype(int)
-        for start in starts:
-            # Nearly every picture is told here, by its first line.
-            if not _black_lines(turn(read(box(start, along, 1)))):
-                return 0
-        found = [_black_lines(turn(read(box(start, along, deepest + 1)))) for start in starts]
-        black = int(np.median(found))
-        return black + SOFT_PX if black <= deepest else 0
+        first = [_black_lines(read, box(at, along, 1), turn) for at in starts]
+        # Nearly every picture is told here, by its first line.
+        seen = [at for at, black in zip(starts, first, strict=True) if black is not None]
+        if len(seen) < LEAST_PLACES or 0 in first:
+            return 0
+        deep = (_black_lines(read, box(at, along, deepest + 1), turn) for at in seen)
+        found = [black for black in deep if black is not None]
+        black = int(np.median(found)) if len(found) >= LEAST_PLACES else 0
+        return black + SOFT_PX if 0 < black <= deepest else 0
 
     if min(width, height) * LARGEST_SHARE < 1:
         return Frame()
@@ -93,7 +70,11 @@ def black_frame(read: Callable[[Box], RGB], width: int, height: int) -> Frame:
     )
 
 
-def _black_lines(lines: NDArray[np.uint8]) -> int:
-    """How many of the first lines of (n, along, 3) are black."""
+def _black_lines(read: Callable[[Box], RGB], box: Box, turn: Callable[[RGB], RGB]) -> int | None:
+    """How many of the first lines of a box are black; None where it cannot be read."""
+    try:
+        lines = turn(read(box))
+    except TileError:
+        return None
     black = (lines.max(axis=2) <= BLACKEST).mean(axis=1) >= LEAST_SHARE
     return len(black) if black.all() else int(np.argmin(black))

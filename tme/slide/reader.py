@@ -11,12 +11,12 @@ import numpy as np
 
 from tme.errors import TileError
 from tme.geometry import Box
-from tme.slide.frame import Frame, black_frame
-from tme.slide.guards import check_size, decoding
+from tme.slide.frame import black_frame
+from tme.slide.guards import check_size, decoding, shown
 from tme.slide.resample import resample, source_range
 from tme.slide.resolution import resolve
 from tme.slide.source import RawLevel, Source
-from tme.slide.types import RGB, Level, SlideInfo
+from tme.slide.types import RGB, Frame, Level, SlideInfo
 
 CACHE_BYTES = 64 << 20
 MAX_SOURCE_PIXELS = 4 << 20
@@ -36,7 +36,6 @@ class TiledSlide:
     Attributes
     ----------
     info : SlideInfo
-    frame : Frame
     failed : frozenset of (level, column, row)
         Tiles that could not be decoded so far.
     """
@@ -58,7 +57,7 @@ class TiledSlide:
         self.failed: frozenset[TileKey] = frozenset()
         self._raw = tuple((index, source.header.levels[index]) for index, _ in kept)
         self._tiles = TileCache(CACHE_BYTES)
-        self.frame = self._find_frame()
+        frame = self._find_frame()
         self.info = SlideInfo(
             path=str(path),
             backend=backend,
@@ -77,8 +76,9 @@ class TiledSlide:
                 *source.header.cautions,
                 *resolution.cautions,
                 *cautions,
-                *([self.frame.text] if self.frame.any else []),
+                *([frame.text] if frame.any else []),
             ),
+            frame=frame,
         )
 
     def __getstate__(self) -> object:
@@ -167,7 +167,7 @@ class TiledSlide:
         inside = box.clip(raw.width, raw.height)
         if inside.empty:
             return np.full((box.height, box.width, 3), 255, np.uint8)
-        frame = self.frame.at(self.info.levels[level].mpp / self.info.mpp)
+        frame = self.info.frame.at(self.info.levels[level].mpp / self.info.mpp)
         picture = Box(frame.top, frame.left, raw.height - frame.bottom, raw.width - frame.right)
         seen = inside if not repeat_rim else box
         if seen == seen.intersect(picture):
@@ -196,13 +196,19 @@ class TiledSlide:
         return out
 
     def _find_frame(self) -> Frame:
-        raw = self._raw[0][1]
-        try:
-            return black_frame(lambda box: self._stored(0, box), raw.width, raw.height)
-        except TileError:
-            # Whoever reads the tile tells of it.
-            self.failed = frozenset()
-            return Frame()
+        index, raw = self._raw[0]
+
+        def read(box: Box) -> RGB:
+            columns = range(box.x0 // raw.tile_width, -(-box.x1 // raw.tile_width))
+            rows = range(box.y0 // raw.tile_height, -(-box.y1 // raw.tile_height))
+            if any((index, column, row) in self._left_out for column in columns for row in rows):
+                raise TileError("left out", where=shown(self._path))
+            return self._stored(0, box)
+
+        found = black_frame(read, raw.width, raw.height)
+        # Whoever reads a damaged tile next tells of it.
+        self.failed = frozenset()
+        return found
 
     def _tile(self, index: int, column: int, row: int) -> RGB | None:
         key = (index, column, row)

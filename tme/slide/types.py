@@ -25,6 +25,32 @@ class Level:
 
 
 @dataclass(frozen=True)
+class Frame:
+    """Width of the frame on each side, px of level 0."""
+
+    top: int = 0
+    right: int = 0
+    bottom: int = 0
+    left: int = 0
+
+    @property
+    def any(self) -> bool:
+        """Whether there is one."""
+        return self != Frame()
+
+    @property
+    def text(self) -> str:
+        """A caution."""
+        sides = ", ".join(f"{px} px {side}" for side, px in vars(self).items() if px)
+        return f"a black frame around the picture is left out ({sides})"
+
+    def at(self, downsample: float) -> Frame:
+        """The frame in pixels of a level; parts of a pixel count whole."""
+        top, right, bottom, left = (int(np.ceil(px / downsample)) for px in vars(self).values())
+        return Frame(top, right, bottom, left)
+
+
+@dataclass(frozen=True)
 class SlideInfo:
     """What the header says, checked.
 
@@ -42,6 +68,8 @@ class SlideInfo:
         Empty if unknown.
     cautions : tuple of str
         Plain sentences that belong beside the slide's numbers.
+    frame : Frame
+        Around the picture; no part of it is tissue.
     """
 
     path: str
@@ -51,6 +79,7 @@ class SlideInfo:
     objective_power: float | None = None
     vendor: str = ""
     cautions: tuple[str, ...] = ()
+    frame: Frame = Frame()
 
     @property
     def width(self) -> int:

@@ -153,8 +153,9 @@ def _mode(dab: NDArray[np.float32], kernel_od: float) -> float:
     near = np.flatnonzero(np.abs(centres) <= MODE_WITHIN_OD)
     top = int(near[np.argmax(density[near])])
     left, middle, right = density[top - 1 : top + 2]
-    bend = left - 2 * middle + right
-    between = 0.5 * (left - right) / bend if kernel_od and bend < 0 else 0.0
+    # At the end of what is near 0 the flank of a higher top may be highest, which has no middle.
+    is_top = kernel_od > 0 and middle > min(left, right) and middle >= max(left, right)
+    between = 0.5 * (left - right) / (left - 2 * middle + right) if is_top else 0.0
     return float(centres[top] + between * step)
 
 
@@ -163,7 +164,7 @@ def _interval(
 ) -> tuple[float, float]:
     """95 % interval: percentiles of the cuts of bootstrap samples, and a bin more on either side.
 
-    A mode is known to a bin at best, which the percentiles do not see.
+    A mode found between bins is no surer than that either, which the percentiles do not see.
     """
     low, high = np.percentile([_cut(sample, rule) for sample in _resamples(windows, seed)], [2.5, 97.5])
     wide = (RANGE_OD[1] - RANGE_OD[0]) / BINS

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from tme.config import TissueSettings
-from tme.slide.types import Slide
+from tme.slide.types import Slide, SlideInfo
 from tme.tissue.fat import find_fat, find_weak_level
 from tme.tissue.focus import MAX_NATIVE_MPP, find_blur
 from tme.tissue.fold import find_folds
@@ -63,6 +63,7 @@ def find_tissue(slide: Slide, settings: TissueSettings) -> TissueMask:
     tissue = threshold(scan.evidence, EVIDENCE_PER_OD, mask.mpp, mask.coverage())
     over = _find_overlays(tissue, scan, glass, mask.mpp) if judged else _no_overlays(scan.black.shape)
     tissue, has_glass = _find_foreground(tissue, scan, glass, over, mask, settings)
+    _leave_frame(tissue, slide.info, mask)
     # The largest map has done its work.
     scan = replace(scan, evidence=scan.evidence[:0])
     if judged:
@@ -71,6 +72,19 @@ def find_tissue(slide: Slide, settings: TissueSettings) -> TissueMask:
     return TissueMask(
         mask.mpp, mask.width_um, mask.height_um, tissue, mask.artefacts, has_glass or pieces == 0, pieces
     )
+
+
+def _leave_frame(tissue: Mask, info: SlideInfo, mask: TissueMask) -> None:
+    """Take off, in place, pixels whose middle lies in a black frame around the picture."""
+    frame, mpp = info.frame, info.mpp
+    down, across = ((np.arange(count) + 0.5) * mask.mpp for count in tissue.shape)
+    tissue[down < frame.top * mpp] = False
+    tissue[:, across < frame.left * mpp] = False
+    # The last pixels of the mask may reach over the picture's end.
+    if frame.bottom:
+        tissue[down > mask.height_um - frame.bottom * mpp] = False
+    if frame.right:
+        tissue[:, across > mask.width_um - frame.right * mpp] = False
 
 
 @dataclass(frozen=True, eq=False)

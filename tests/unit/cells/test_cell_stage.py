@@ -8,6 +8,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
+import cv2
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -154,6 +155,24 @@ def test_a_slide_unlike_what_the_engine_learned_from_gets_a_caution(
     assert bool(cautions) is said
     if said:
         assert "darker" in cautions[0]
+
+
+def test_positive_cells_that_crowd_along_glass_are_said() -> None:
+    side = 600
+    rgb = np.full((side, side, 3), 246, np.uint8)
+    rgb[:, 100:] = (222, 216, 226)
+    rng = np.random.default_rng(0)
+    for x in range(125, side - 20, 25):
+        for y in range(20, side - 20, 25):
+            colour = (110, 80, 50) if x < 150 else (110, 120, 170)
+            cv2.circle(rgb, (x, y + int(rng.integers(-3, 4))), 7, colour, -1)
+    slide = ArraySlide(rgb, MPP)
+    tissue, profile = find_tissue(slide, TissueSettings()), replace(profile_of("CD8"), dab_threshold_od=0.15)
+    found = find_cells(slide, tissue, profile, STAINS.get("CD8"), SETTINGS)
+    (said,) = found.provenance["cautions"]
+    assert "positive cells lie within 30 µm of the tissue's border" in said
+    inside = replace(tissue, tissue=np.ones_like(tissue.tissue))
+    assert not find_cells(slide, inside, profile, STAINS.get("CD8"), SETTINGS).provenance["cautions"]
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,14 @@ from hypothesis import strategies as st
 from PIL import Image
 from slide_files import MPP, tissue, write_ome, write_png
 
+from tme.config import TissueSettings
+from tme.errors import TileError
 from tme.geometry import Box
-from tme.slide.frame import SOFT_PX, Frame, black_frame
+from tme.slide.frame import SOFT_PX, black_frame
 from tme.slide.open import open_slide
 from tme.slide.reader import TiledSlide
+from tme.slide.types import Frame
+from tme.tissue import find_tissue
 
 Opener = Callable[..., TiledSlide]
 PICTURE = tissue(240, 320)
@@ -83,7 +87,7 @@ def test_reads_give_the_picture_and_its_rim_again(
 ) -> None:
     pixels = framed(PICTURE, *sides)
     slide = open_slide(write_png(tmp_path_factory.mktemp("frame") / "a.png", pixels), MPP)
-    box = inner(pixels, slide.frame)
+    box = inner(pixels, slide.info.frame)
     rows, columns = np.arange(y, y + height), np.arange(x, x + width)
     expected = PICTURE[np.ix_(np.clip(rows, box.y0, box.y1 - 1), np.clip(columns, box.x0, box.x1 - 1))].copy()
     expected[(rows < 0) | (rows >= PICTURE.shape[0])] = 255
@@ -101,3 +105,28 @@ def test_no_black_is_left_at_any_resolution(tmp_path: Path, opened: Opener, mpp:
     )
     width, height = slide.info.size_at(mpp)
     assert slide.read(0, 0, width, height, mpp).max(axis=2).min() > 90
+
+
+def test_no_tissue_lies_in_a_wide_frame(tmp_path: Path, opened: Opener) -> None:
+    stroma = np.random.default_rng(0).normal((226, 178, 205), 6, (700, 900, 3)).clip(0, 255)
+    plain = stroma.astype(np.uint8)
+    wide = opened(write_png(tmp_path / "a.png", framed(plain, 30, 24, 0, 40)), MPP)
+    assert wide.info.frame == Frame(30 + SOFT_PX, 24 + SOFT_PX, 0, 40 + SOFT_PX)
+    tissue = find_tissue(wide, TissueSettings())
+    inside = (700 - 30 - SOFT_PX) * (900 - 64 - 2 * SOFT_PX) * (MPP / 1000) ** 2
+    assert tissue.area_mm2(tissue.tissue) == pytest.approx(inside, rel=0.02)
+
+
+def test_a_damaged_place_is_not_asked_and_many_tell_nothing() -> None:
+    pixels = framed(PICTURE, 3, 0, 0, 4)
+
+    def damaged(columns: int) -> Frame:
+        def read(box: Box) -> np.ndarray:
+            if box.x0 < columns:
+                raise TileError("damaged", where="a")
+            return pixels[box.y0 : box.y1, box.x0 : box.x1]
+
+        return black_frame(read, 320, 240)
+
+    assert damaged(40) == Frame(top=3 + SOFT_PX)
+    assert damaged(250) == Frame()

@@ -58,6 +58,17 @@ def test_a_scan_a_little_browner_moves_the_cut_by_as_much(shift: float, few: boo
     assert moved == pytest.approx(shift, abs=0.004)
 
 
+@given(mode=st.floats(0.32, 0.6), spread=st.floats(0.05, 0.2), seed=st.integers(0, 50))
+def test_few_negative_nuclei_beside_many_positive_ones_keep_the_cut_near(
+    mode: float, spread: float, seed: int
+) -> None:
+    found = threshold(np.concatenate([normal(0, 0.03, 150, seed), normal(mode, spread, 2000, seed + 1)]))
+    assert found.value is not None
+    assert found.low is not None
+    assert found.high is not None
+    assert -0.3 <= found.low <= found.value <= found.high <= 0.3 + MOST_ABOVE_OD + 0.02
+
+
 @pytest.mark.parametrize("count", [0, 1, FEWEST_POINTS - 1])
 def test_too_few_points_give_a_fixed_threshold_and_say_so(count: int) -> None:
     found = threshold(normal(0.3, 0.1, count, 0))
@@ -70,7 +81,7 @@ def test_too_few_points_give_a_fixed_threshold_and_say_so(count: int) -> None:
 def test_the_cut_stays_within_its_bounds_above_the_mode() -> None:
     for spread, rule in product((0.0001, 0.01, 0.05, 0.2), (FOR_CELLS, FOR_VESSELS)):
         value = dab_threshold([normal(0.0, spread, 20000, 2)], NO_HAZE, rule=rule).value
-        assert FOR_VESSELS.least_od - 0.06 <= value <= MOST_ABOVE_OD + 0.06
+        assert rule.least_od - 0.06 <= value <= MOST_ABOVE_OD + 0.06
     tight = threshold(np.full(500, 0.005, np.float32)).value
     assert tight == pytest.approx(0.005 + FOR_CELLS.least_od, abs=0.006 + 3 / 100)
 

@@ -51,16 +51,19 @@ def edge_zones(tissue: TissueMask) -> Zones:
     return Zones(mask, *(tissue.area_mm2(mask == zone) for zone in (DEEP, EDGE)))
 
 
-def edge_caution(at_edge: int, deep: int, zones: Zones) -> str:
+def edge_caution(at_edge: int, deep: int, tissue: TissueMask) -> str:
     """A sentence where positive cells crowd at the border; else empty.
 
     Parameters
     ----------
     at_edge, deep : int
         Positive cells in `EDGE` and `DEEP`.
-    zones : Zones
+    tissue : TissueMask
     """
-    if at_edge < FEWEST_AT_EDGE or at_edge * zones.deep_mm2 < MOST_TIMES * deep * zones.edge_mm2:
+    if at_edge < FEWEST_AT_EDGE:
+        return ""
+    zones = edge_zones(tissue)
+    if at_edge * zones.deep_mm2 < MOST_TIMES * deep * zones.edge_mm2:
         return ""
     if zones.deep_mm2 < zones.edge_mm2 / 4:
         # Too thin for an inside to compare with.

@@ -132,9 +132,10 @@ def cell_slices(
     with WaitingTables(scratch) as waiting:
         for part in runner(function, tiles.tasks(task_px)):
             waiting.add(part)
-        inside, zone_of = (
-            partial(tissue.values_at, mask=mask) for mask in (tissue.tissue, edge_zones(tissue).mask)
-        )
+        inside = partial(tissue.values_at, mask=tissue.tissue)
+        # Without a threshold nothing is positive, and there is nothing to tally.
+        dab = profile.dab_threshold_od is not None
+        zone_of = partial(tissue.values_at, mask=edge_zones(tissue).mask) if dab else None
         yield from merged_slices(waiting, inside, tally, zone_of)
 
 
@@ -157,7 +158,7 @@ def cell_provenance(
         "work_mpp_um": working_mpp(info, settings),
         "cautions": [
             *outside(domain, domain_values(profile, info.mpp)),
-            *filter(None, [_unseen(tally), edge_caution(tally.at_edge, tally.deep, edge_zones(tissue))]),
+            *filter(None, [_unseen(tally), edge_caution(tally.at_edge, tally.deep, tissue)]),
         ],
     }
 

@@ -14,7 +14,6 @@ from tme.cells.edge import (
     FEWEST_AT_EDGE,
     MOST_TIMES,
     UNUSABLE,
-    Zones,
     edge_caution,
     edge_zones,
 )
@@ -49,17 +48,33 @@ def test_border_and_inside_are_told_by_their_distance_to_glass() -> None:
 def test_a_field_without_glass_has_no_border() -> None:
     zones = edge_zones(mask_of(np.ones((30, 30), bool)))
     assert (zones.mask == DEEP).all()
-    assert not edge_caution(0, 500, zones)
+    assert zones.edge_mm2 == 0
     assert not edge_zones(mask_of(np.zeros((30, 30), bool))).mask.any()
 
 
-@given(
-    at_edge=st.integers(0, 500), deep=st.integers(0, 500), edge=st.floats(0.01, 1), inside=st.floats(0.01, 1)
-)
-def test_it_is_said_of_many_that_are_several_times_as_dense(
-    at_edge: int, deep: int, edge: float, inside: float
-) -> None:
-    said = edge_caution(at_edge, deep, Zones(np.zeros((1, 1), np.uint8), inside, edge))
-    dense = at_edge * inside >= MOST_TIMES * deep * edge
-    assert bool(said) is (at_edge >= FEWEST_AT_EDGE and dense and inside >= edge / 4)
+HALF = np.zeros((100, 120), bool)
+HALF[:, 20:] = True
+
+
+@given(deep=st.integers(0, 5000), at_edge=st.integers(0, 500))
+def test_it_is_said_of_many_that_are_several_times_as_dense(at_edge: int, deep: int) -> None:
+    zones = edge_zones(mask_of(HALF))
+    said = edge_caution(at_edge, deep, mask_of(HALF))
+    dense = at_edge / zones.edge_mm2 >= MOST_TIMES * deep / zones.deep_mm2
+    assert bool(said) is (at_edge >= FEWEST_AT_EDGE and dense)
     assert not said or said.startswith(f"{at_edge} positive cells lie within 30 µm of the tissue's border")
+
+
+@pytest.mark.parametrize(
+    ("at_edge", "deep", "said"), [(19, 0, False), (20, 0, True), (70, 200, True), (70, 300, False)]
+)
+def test_how_many_times_as_dense(at_edge: int, deep: int, said: bool) -> None:
+    # 7 of the hundred columns of tissue are border, 85 deep.
+    assert bool(edge_caution(at_edge, deep, mask_of(HALF))) is said
+
+
+def test_what_is_too_thin_has_no_inside_to_compare_with() -> None:
+    thin = np.zeros((100, 120), bool)
+    thin[:, 20:36] = True
+    assert edge_zones(mask_of(thin)).deep_mm2 < edge_zones(mask_of(thin)).edge_mm2 / 4
+    assert not edge_caution(500, 0, mask_of(thin))

@@ -27,7 +27,7 @@ from tme.cells.engines._parting import around
 from tme.cells.measure import Measures, measure
 from tme.cells.nuclei import least_area
 from tme.cells.outline import large_enough, trace
-from tme.cells.pigment import black_cells
+from tme.cells.pigment import pigment_cells
 from tme.cells.stitch import SAME_CELL_UM, TASK_SCHEMA, Tally, merged_slices, pack
 from tme.cells.types import Cells
 from tme.cells.waiting import WaitingTables
@@ -270,7 +270,7 @@ def _segment_window(
         measures = measure(labels, density, outlines, mpp)
         til_prob = None if found.til_prob is None else found.til_prob[chosen]
         no_nucleus = None if found.evidence is None else ~found.evidence.whole[chosen]
-        pigment = black_cells(labels, outlines.labels, pixels, profile, stain, no_nucleus)
+        pigment = pigment_cells(labels, outlines.labels, pixels, profile, stain, no_nucleus)
         pigment |= is_golden(measures.hematoxylin_od, measures.second_od, profile)
         calls = classify(measures, stain, profile, til_prob, found.til_least, pigment)
         tables.append(_table(measures, calls, cell[chosen], outlines.polygons, window, info, mpp, stain))

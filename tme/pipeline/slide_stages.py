@@ -103,7 +103,7 @@ class SlideStages:
         """Cells, or None with the reason why there are none to count."""
         if "cells" not in self.stain.targets:
             return None, f"{self.stain.name} is not read for cells"
-        reason = cells_possible(self.slide.info) or profile.no_cut
+        reason = cells_possible(self.slide.info) or profile.no_count
         if reason:
             return None, reason
         settings = self.config.cells
@@ -130,7 +130,7 @@ class SlideStages:
         """Vessels, or None with the reason why there are none to count."""
         if "vessels" not in self.stain.targets:
             return None, f"{self.stain.name} is not read for vessels"
-        reason = vessels_possible(self.slide.info) or profile.no_cut
+        reason = vessels_possible(self.slide.info) or profile.no_count
         if reason:
             return None, reason
         settings = self.config.vessels

@@ -6,10 +6,10 @@ mixed with new ones.
 
 STAGES: dict[str, int] = {
     "tissue": 3,
-    "stain": 8,
+    "stain": 9,
     "section": 2,
-    "cells": 11,
-    "vessels": 4,
+    "cells": 12,
+    "vessels": 5,
     "regions": 1,
     "measure": 5,
     "overlay": 2,

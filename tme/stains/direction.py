@@ -28,6 +28,9 @@ WIDEST_ANGLE_DEG = 35.0
 # one of them below 0.715) and 30 DAB fields and slides (0.36-0.70): eosin absorbs green, DAB blue.
 MOST_GREEN_DAB = 0.71
 LEAST_GREEN_HE = 0.665
+# Beyond these the name is wrong: as far again from the fields of the stain named (docs/benchmarks.md).
+FAR_GREEN_DAB = 0.74
+FAR_GREEN_HE = 0.62
 FEWEST_STAINED = 5000
 
 
@@ -76,3 +79,12 @@ def hue_caution(stain: Stain, densities: Densities) -> str:
     if stain.kind == "dab" and green > MOST_GREEN_DAB:
         return f"does not look like {stain.name}: the hue is that of eosin, not of DAB"
     return ""
+
+
+def wrong_stain(stain: Stain, densities: Densities) -> str:
+    """The sentence of `hue_caution` where the hue is so far off that nothing can be counted; else empty."""
+    green = green_share(densities)
+    if green is None:
+        return ""
+    far = green < FAR_GREEN_HE if stain.kind == "he" else green > FAR_GREEN_DAB
+    return hue_caution(stain, densities) if far else ""

@@ -14,12 +14,11 @@ import numpy as np
 
 from tme.config import StainSettings
 from tme.slide.types import RGB, Slide
-from tme.stains.black import black_caution, black_section
 from tme.stains.calibration import Frozen, drift_note
 from tme.stains.deconvolve import FloatImage, channel_od, stain_od, stain_vectors, unmixing
-from tme.stains.direction import haematoxylin_direction, hue_caution, stained
-from tme.stains.golden import golden_caution, golden_section, haematoxylin_under
+from tme.stains.direction import haematoxylin_direction, hue_caution, stained, wrong_stain
 from tme.stains.nuclear import nuclear_detail, nuclear_levels, nuclear_signal
+from tme.stains.pigment import find_pigment
 from tme.stains.points import dark_points
 from tme.stains.sample import background_caution, background_colour, read_sample
 from tme.stains.threshold import FOR_CELLS, FOR_VESSELS, DabThreshold, dab_threshold
@@ -68,7 +67,7 @@ def estimate_profile(
         vectors = stain_vectors(blue, stain.vectors[1])
         if not found:
             cautions.append("hardly any counterstain: the reference direction of haematoxylin is used")
-    plain = StainProfile(stain.name, background, vectors)
+    plain = StainProfile(stain.name, background, vectors, wrong_stain=wrong_stain(stain, densities))
     stains = [stain_od(pixels, plain) for pixels in sample]
     signals = [nuclear_signal(pair, stain.kind, mpp) for pair in stains]
     levels = {**nuclear_levels(signals), "detail": nuclear_detail(signals, mpp)}
@@ -82,13 +81,17 @@ def estimate_profile(
     own = dab_threshold(
         [window @ dab for window in found_points], densities @ dab, settings.seed, pale @ dab, rule
     )
+    if profile.wrong_stain:
+        return replace(profile, histogram=own.histogram)
     if own.value is not None:
-        positive = points[points @ dab >= own.value]
-        under = haematoxylin_under(stain, profile, positive)
-        doubts = filter(None, [black_caution(stain, profile, positive), golden_caution(under)])
-        pigment = black_section(stain, profile, positive) or golden_section(under)
-        profile = replace(profile, cautions=(*profile.cautions, *doubts), haematoxylin_under_dab=under)
-        own = DabThreshold(None, "", pigment, own.histogram) if pigment else own
+        pigment = find_pigment(stain, profile, points[points @ dab >= own.value])
+        profile = replace(
+            profile,
+            cautions=(*profile.cautions, *pigment.cautions),
+            haematoxylin_under_dab=pigment.haematoxylin_under_dab,
+            least_green=pigment.least_green,
+        )
+        own = DabThreshold(None, "", pigment.section, own.histogram) if pigment.section else own
     return _with_threshold(profile, own, settings, frozen)
 
 

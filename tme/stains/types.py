@@ -67,7 +67,7 @@ class StainProfile:
     vectors : three unit vectors
         OD directions: haematoxylin, eosin or DAB, residual.
     dab_threshold_od : float or None
-        DAB OD from which a cell or pixel is positive; None for H&E, and where `no_cut` says why.
+        DAB OD from which a cell or pixel is positive; None for H&E, and where `no_count` says why.
     threshold_source : {"", "slide", "config", "calibration", "control"}
     threshold_note : str
         Why the threshold may not be trusted or why there is none, empty if it may.
@@ -78,8 +78,13 @@ class StainProfile:
     haematoxylin_under_dab : float or None
         Median of haematoxylin over DAB where the slide is positive (`tme.stains.golden`); None where that
         says nothing.
+    least_green : float or None
+        Density in green over the geometric mean of red and blue under which a colour is pigment, not this
+        slide's stain (`tme.stains.brown`); None where that is not told.
+    wrong_stain : str
+        Why this cannot be the stain named, whatever the threshold; empty where it can.
     cautions : tuple of str
-        e.g. that the slide does not look like the stain named.
+        e.g. that the slide hardly looks like the stain named.
     histogram : dict
         What the threshold was read from: ``{"edges": [...], "counts": [...]}``.
     levels : dict of str to float
@@ -102,11 +107,13 @@ class StainProfile:
     threshold_high_od: float | None = None
     slide_threshold_od: float | None = None
     haematoxylin_under_dab: float | None = None
+    least_green: float | None = None
+    wrong_stain: str = ""
 
     @property
-    def no_cut(self) -> str:
-        """Why nothing on this slide can be called positive; empty if it can, or if there is no marker."""
-        return self.threshold_note if self.dab_threshold_od is None else ""
+    def no_count(self) -> str:
+        """Why nothing on this slide can be counted: the wrong stain, or no cut; else empty."""
+        return self.wrong_stain or (self.threshold_note if self.dab_threshold_od is None else "")
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> StainProfile:

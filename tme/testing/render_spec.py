@@ -146,11 +146,23 @@ def draw_look(stain: str, rng: np.random.Generator) -> Look:
 def _vectors(ihc: bool, rng: np.random.Generator) -> Colour:
     """Stain vectors (haematoxylin, eosin or the section's own grey, DAB), each jittered; rows of length 1."""
     if ihc:
-        haematoxylin = np.array([0.62, 0.63, 0.43]) + rng.uniform(-0.07, 0.07, 3)
+        haematoxylin = _absorbing_green((0.62, 0.43), 0.07, (1.1, 1.45), rng)
         second = np.array([0.56, 0.60, 0.57]) + rng.uniform(-0.04, 0.04, 3)
     else:
         haematoxylin = np.array([0.58, 0.72, 0.38]) + rng.uniform(-0.05, 0.05, 3)
         second = np.array([0.17, 0.86, 0.48]) + rng.uniform(-0.06, 0.06, 3)
-    dab = np.array([0.40, 0.60, 0.69]) + rng.uniform(-0.05, 0.05, 3)
+    dab = _absorbing_green((0.40, 0.69), 0.05, (1.14, 1.24), rng)
     rows = np.stack([haematoxylin, second, dab])
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
+
+def _absorbing_green(
+    red_blue: tuple[float, float], jitter: float, green: tuple[float, float], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """A vector by its red and blue and by its green over their geometric mean.
+
+    Ranges of ``green`` are those of CD3, CD8 and CD31 fields of two scanners (`tme.stains.brown`): drawn for
+    itself it would leave them, and DAB would have the colour of melanin.
+    """
+    red, blue = np.array(red_blue) + rng.uniform(-jitter, jitter, 2)
+    return np.array([red, rng.uniform(*green) * np.sqrt(red * blue), blue])

@@ -1,7 +1,7 @@
 """Packed masks of all windows -> Vessels, joined over the whole slide.
 
 Passes over the windows, each holding one at a time: stained pieces are connected across borders and
-kept where they are positive and no black pigment; empty regions that they line, and holes that their
+kept where they are positive and no pigment; empty regions that they line, and holes that their
 walls enclose but for a gap, are lumens; kept pieces, widened by half the joining distance, and lumens are
 connected again, which says what belongs together; each such object is put together in its own box, filled,
 parted where vessels touch, measured and judged. Nothing depends on the order or number of tasks.
@@ -18,7 +18,7 @@ from scipy.sparse.csgraph import connected_components
 
 from tme.config import VesselSettings
 from tme.slide.types import SlideInfo
-from tme.stains.black import black_is_told
+from tme.stains.pigment import is_pigment
 from tme.stains.types import Stain, StainProfile
 from tme.units import um_to_whole_px
 from tme.vessels.fill import CONTACT_UM, join_radius
@@ -61,7 +61,7 @@ def join_masks(
     """
     mpp = vessel_mpp(info, settings)
     windows = sorted(parts, key=lambda part: part.core)
-    kept = keep_supported(windows, mpp, black_is_told(stain, profile))
+    kept = keep_supported(windows, mpp, partial(is_pigment, stain=stain, profile=profile))
     stained = PackedPlane(CORE_PX, ((window.core, window.bits) for window in kept))
     pale = PackedPlane(CORE_PX, ((window.core, window.pale) for window in windows))
     dark = PackedPlane(CORE_PX, ((window.core, window.dark) for window in windows))

@@ -2,19 +2,18 @@
 
 In: `WindowMask` of every window. Out: `KeptWindow` of every window. A piece is connected across all
 windows it reaches before it is asked whether it holds enough pixels above the threshold, and whether they
-are black: a grain of carbon is no endothelium, a vessel with one on its wall is.
+have the colour of pigment: a grain of carbon is no endothelium, a vessel with one on its wall is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tme.geometry import Box
-from tme.stains.black import is_black
 from tme.units import um2_to_px
 from tme.vessels.connect import Pieces, SlideLabels, label_pieces
 from tme.vessels.mask import OD_STEPS
@@ -50,8 +49,18 @@ class KeptWindow:
     density: tuple[int, ...]
 
 
-def keep_supported(parts: Sequence[WindowMask], mpp: float, drop_black: bool) -> list[KeptWindow]:
-    """Pieces, connected over the slide, that hold enough seeds and are no specks; nor black, if asked for."""
+def keep_supported(
+    parts: Sequence[WindowMask], mpp: float, is_pigment: Callable[[NDArray[np.float64]], NDArray[np.bool_]]
+) -> list[KeptWindow]:
+    """Pieces, connected over the slide, that hold enough seeds and are neither specks nor pigment.
+
+    Parameters
+    ----------
+    parts : sequence of WindowMask
+    mpp : float
+    is_pigment : callable
+        (n, 3) optical densities -> (n,) bool; see `tme.stains.pigment.is_pigment`.
+    """
     labels = SlideLabels(CORE_PX)
     offsets, sizes, seeds = [], [np.zeros(1, np.int64)], [np.zeros(1, np.int64)]
     colours = [np.zeros((1, 4), np.int64)]
@@ -66,13 +75,11 @@ def keep_supported(parts: Sequence[WindowMask], mpp: float, drop_black: bool) ->
     size = np.bincount(joined, weights=np.concatenate(sizes), minlength=total)
     seed = np.bincount(joined, weights=np.concatenate(seeds), minlength=total)
     good = (seed >= um2_to_px(MIN_SEED_UM2, mpp)) & (size >= um2_to_px(MIN_PIECE_UM2, mpp))
-    if drop_black:
-        values = np.concatenate(colours).T
-        *hue, dark = (np.bincount(joined, weights=each, minlength=total) for each in values)
-        count = np.maximum(seed, 1)
-        # The mean hue at the mean darkness: a colour as `is_black` takes it.
-        mean_dark = dark / (OD_STEPS * count)
-        good &= ~is_black(np.stack(hue, axis=1) / (HUE_PARTS * count)[:, None] * mean_dark[:, None])
+    *hue, dark = (np.bincount(joined, weights=each, minlength=total) for each in np.concatenate(colours).T)
+    count = np.maximum(seed, 1)
+    # The mean hue at the mean darkness: a colour.
+    mean_dark = dark / (OD_STEPS * count)
+    good &= ~is_pigment(np.stack(hue, axis=1) / (HUE_PARTS * count)[:, None] * mean_dark[:, None])
     kept = []
     for part, offset in zip(parts, offsets, strict=True):
         keep = np.concatenate([[False], good[joined[offset + 1 : offset + 1 + len(part.seeds)]]])

@@ -1,6 +1,8 @@
-"""Which cells of a window are black grains."""
+"""Which cells of a window are black or brown grains."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
@@ -8,7 +10,7 @@ from tests.cell_scenes import painted, profile_of
 from tme.cells.classify import classify, never_positive
 from tme.cells.measure import measure
 from tme.cells.outline import trace
-from tme.cells.pigment import black_cells
+from tme.cells.pigment import pigment_cells
 from tme.stains import STAINS
 
 
@@ -25,10 +27,10 @@ def scene(stain: str) -> tuple[np.ndarray, np.ndarray]:
 
 def test_a_black_grain_is_told_from_a_brown_cell_and_a_nucleus() -> None:
     pixels, labels = scene("CD8")
-    found = black_cells(labels, np.array([5, 2, 7, 5]), pixels, profile_of("CD8"), STAINS.get("CD8"))
+    found = pigment_cells(labels, np.array([5, 2, 7, 5]), pixels, profile_of("CD8"), STAINS.get("CD8"))
     assert found.tolist() == [True, False, False, True]
     nothing = np.zeros(0, np.int64)
-    assert black_cells(labels, nothing, pixels, profile_of("CD8"), STAINS.get("CD8")).tolist() == []
+    assert pigment_cells(labels, nothing, pixels, profile_of("CD8"), STAINS.get("CD8")).tolist() == []
 
 
 def test_a_tinged_speck_is_black_where_no_nucleus_is_seen() -> None:
@@ -36,14 +38,23 @@ def test_a_tinged_speck_is_black_where_no_nucleus_is_seen() -> None:
     pixels[10:30, 40:60] = (35, 24, 30)  # on purple ground; 1.2 and 1.1 times red
     chosen = np.array([2, 5, 7])
     rest = pixels, profile_of("CD8"), STAINS.get("CD8")
-    assert not black_cells(labels, chosen, *rest).any()
-    assert not black_cells(labels, chosen, *rest, np.zeros(3, bool)).any()
-    assert black_cells(labels, chosen, *rest, np.ones(3, bool)).tolist() == [False, True, False]
+    assert not pigment_cells(labels, chosen, *rest).any()
+    assert not pigment_cells(labels, chosen, *rest, np.zeros(3, bool)).any()
+    assert pigment_cells(labels, chosen, *rest, np.ones(3, bool)).tolist() == [False, True, False]
+
+
+def test_a_brown_grain_is_told_from_a_brown_cell_where_the_slide_tells() -> None:
+    pixels, labels = scene("CD8")
+    pixels[10:30, 40:60] = np.round(245 * 10 ** -np.array([0.45, 0.58, 0.73]))
+    chosen, slide = np.array([2, 5, 7]), profile_of("CD8")
+    assert not pigment_cells(labels, chosen, pixels, slide, STAINS.get("CD8")).any()
+    told = pigment_cells(labels, chosen, pixels, replace(slide, least_green=1.08), STAINS.get("CD8"))
+    assert told.tolist() == [False, True, False]
 
 
 def test_where_the_marker_sits_in_the_nucleus_nothing_is_black() -> None:
     pixels, labels = scene("KI67")
-    found = black_cells(labels, np.array([2, 5, 7]), pixels, profile_of("KI67"), STAINS.get("KI67"))
+    found = pigment_cells(labels, np.array([2, 5, 7]), pixels, profile_of("KI67"), STAINS.get("KI67"))
     assert not found.any()
 
 

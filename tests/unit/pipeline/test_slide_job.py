@@ -12,7 +12,7 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 
-from tests.unit.slide.slide_files import tissue, write_tiff
+from tests.unit.slide.slide_files import UNSTAINED, tissue, write_tiff
 from tme.cohort import SlideRow
 from tme.config import Config
 from tme.errors import AnnotationError, SlideError
@@ -24,10 +24,12 @@ from tme.testing.render import SlideSpec, render_slide
 from tme.testing.writers import WRITERS
 
 CARBON, MELANIN, HAEMOSIDERIN = (0.577, 0.577, 0.577), (0.55, 0.58, 0.60), (0.27, 0.57, 0.78)
+# Absorption that falls with the second and third power of the wavelength.
+BROWN_MELANIN, PALE_MELANIN = (0.42, 0.54, 0.73), (0.35, 0.50, 0.79)
 
 
 def job(folder: Path, annotations: Path | None = None) -> SlideJob:
-    path = write_tiff(folder / "a.tif", tissue(600, 800))
+    path = write_tiff(folder / "a.tif", tissue(600, 800, colours=UNSTAINED))
     row = SlideRow("a", "A", "", "baseline", "CD8", path, 2, annotations=annotations)
     return SlideJob(row, Config(), folder / "results", "key", {})
 
@@ -155,8 +157,11 @@ def test_smears_of_stain_are_no_cells_and_many_of_them_are_said(
         ("CD8", CARBON, "is black, not brown"),
         ("CD8", MELANIN, "is black, not brown"),
         ("CD8", HAEMOSIDERIN, "next to no haematoxylin"),
+        ("CD8", BROWN_MELANIN, "pigment such as melanin"),
         ("CD31", CARBON, "is black, not brown"),
         ("CD31", MELANIN, "is black, not brown"),
+        ("CD31", BROWN_MELANIN, "pigment such as melanin"),
+        ("CD31", PALE_MELANIN, "pigment such as melanin"),
     ],
 )
 def test_a_section_with_pigment_alone_has_no_numbers_and_says_why(
@@ -171,6 +176,25 @@ def test_a_section_with_pigment_alone_has_no_numbers_and_says_why(
     found = read_json(asked.folder / "measurements.json")["compartments"][0]
     assert why in found["reasons"][STAINS.get(stain).targets[0]][0]
     for name in ("n_til", "til_density_per_mm2", "n_positive", "n_vessels", "mvd_per_mm2"):
+        assert found["estimates"].get(name, {}).get("value") is None
+
+
+@pytest.mark.parametrize(("drawn", "seed", "named"), [("HE", 3, "CD8"), ("HE", 3, "CD31"), ("CD31", 5, "HE")])
+@pytest.mark.parametrize("cut", [None, 0.15])
+def test_a_slide_of_another_stain_has_no_numbers_whatever_the_threshold(
+    tmp_path: Path, drawn: str, seed: int, named: str, cut: float | None
+) -> None:
+    slide = render_slide(SlideSpec(drawn, area_mm2=0.2, til_density_per_mm2=300), seed)
+    WRITERS[".tif"](tmp_path / "a.tif", slide.pixels, slide.mpp, 90)
+    row = SlideRow("a", "A", "", "baseline", named, tmp_path / "a.tif", 2)
+    config = Config.model_validate({"stain": {"dab_threshold_od": cut}})
+    asked = SlideJob(row, config, tmp_path / "results", "key", {})
+    outcome = run_slide(asked)
+    assert outcome.status == "ok"
+    assert [one for one in outcome.cautions if one.startswith(f"does not look like {named}")]
+    found = read_json(asked.folder / "measurements.json")["compartments"][0]
+    assert found["reasons"][STAINS.get(named).targets[0]][0].startswith(f"does not look like {named}")
+    for name in ("n_til", "til_density_per_mm2", "n_nuclei", "n_positive", "n_vessels", "dab_threshold_od"):
         assert found["estimates"].get(name, {}).get("value") is None
 
 
@@ -192,7 +216,10 @@ def test_dust_on_a_section_of_counterstain_alone_is_no_positive_cell(tmp_path: P
         ("CD8", "n_positive", CARBON, 1, 0),
         # A golden grain on a nucleus looks like a positive cell.
         ("CD8", "n_positive", HAEMOSIDERIN, 1, 4),
+        # One at the side of a nucleus takes on its colour.
+        ("CD8", "n_positive", BROWN_MELANIN, 1, 1),
         ("CD31", "n_vessels", CARBON, 3, 0),
+        ("CD31", "n_vessels", BROWN_MELANIN, 3, 0),
     ],
 )
 def test_grains_among_what_is_positive_add_none(

@@ -13,15 +13,22 @@ Pixels = NDArray[np.uint8]
 MPP = 0.5
 
 
-def tissue(height: int, width: int, seed: int = 0) -> Pixels:
-    """Glass on the left, pink stroma with purple nuclei on the right, a little noise."""
+Colour = tuple[int, int, int]
+UNSTAINED: tuple[Colour, Colour] = ((220, 216, 221), (112, 108, 150))
+"""Stroma and nuclei of a DAB section."""
+
+
+def tissue(
+    height: int, width: int, seed: int = 0, colours: tuple[Colour, Colour] = ((226, 178, 205), (110, 70, 140))
+) -> Pixels:
+    """Glass on the left, stroma with nuclei on the right (pink and purple), a little noise."""
     rng = np.random.default_rng(seed)
     out = np.full((height, width, 3), (243, 242, 244), np.float64)
-    out[:, width // 4 :] = (226, 178, 205)
+    out[:, width // 4 :] = colours[0]
     rows, columns = np.mgrid[:height, :width]
     for _ in range(max(4, height * width // 1500)):
         y, x = rng.uniform(0, height), rng.uniform(width // 4, width)
-        out[(rows - y) ** 2 + (columns - x) ** 2 < rng.uniform(3, 7) ** 2] = (110, 70, 140)
+        out[(rows - y) ** 2 + (columns - x) ** 2 < rng.uniform(3, 7) ** 2] = colours[1]
     return np.clip(out + rng.normal(0, 4, out.shape), 0, 255).astype(np.uint8)
 
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tme.stains import STAINS
 from tme.stains.deconvolve import unit
 from tme.stains.direction import (
+    FAR_GREEN_DAB,
+    FAR_GREEN_HE,
     FEWEST_BLUE,
     FEWEST_STAINED,
     green_share,
     haematoxylin_direction,
     hue_caution,
     stained,
+    wrong_stain,
 )
 
 REFERENCE, DAB = (np.array(unit(vector)) for vector in STAINS.get("KI67").vectors)
@@ -85,3 +90,14 @@ def test_a_hue_is_held_against_the_name() -> None:
         assert hue_caution(STAINS.get(stain), pink).startswith(f"does not look like {stain}")
     assert hue_caution(STAINS.get("HE"), pink) == ""
     assert hue_caution(STAINS.get("HE"), brown).startswith("does not look like HE")
+
+
+@given(green=st.floats(0.3, 0.95))
+def test_a_hue_far_off_is_another_stain_and_one_near_it_a_caution(green: float) -> None:
+    other = np.sqrt((1 - green**2) / 2)
+    points = np.tile(np.array([other, green, other], np.float32), (FEWEST_STAINED, 1))
+    for name, far in (("HE", green < FAR_GREEN_HE), ("CD8", green > FAR_GREEN_DAB)):
+        said = wrong_stain(STAINS.get(name), points)
+        assert bool(said) is far
+        assert said in ("", hue_caution(STAINS.get(name), points))
+        assert wrong_stain(STAINS.get(name), points[1:]) == ""

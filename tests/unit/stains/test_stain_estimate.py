@@ -110,7 +110,7 @@ def test_controls_give_no_threshold_to_a_section_brown_all_over_and_one_to_a_sec
     brown = ArraySlide(painted(density, profile_of("CD8")), 0.5)
     found = estimate_profile(brown, all_tissue(brown), STAINS.get("CD8"), SETTINGS, frozen=frozen)
     assert (found.dab_threshold_od, found.threshold_source, found.slide_threshold_od) == (None, "", None)
-    assert "brown" in found.no_cut
+    assert "brown" in found.no_count
     blank = ArraySlide(np.full((300, 400, 3), 243, np.uint8), 0.5)
     found = estimate_profile(blank, all_tissue(blank), STAINS.get("CD8"), SETTINGS, frozen=frozen)
     assert (found.dab_threshold_od, found.slide_threshold_od, found.threshold_note) == (0.15, None, "")
@@ -128,9 +128,9 @@ def test_a_section_of_pigment_has_no_threshold_but_the_one_of_the_config() -> No
 
     for made in (found(), found(frozen=Frozen(0.15, 0.13, 0.17, "calibration"))):
         assert (made.dab_threshold_od, made.threshold_source, made.slide_threshold_od) == (None, "", None)
-        assert "black, not brown" in made.no_cut
+        assert "black, not brown" in made.no_count
     named = found(replace_settings(dab_threshold_od=0.2))
-    assert (named.dab_threshold_od, named.no_cut) == (0.2, "")
+    assert (named.dab_threshold_od, named.no_count) == (0.2, "")
     assert estimate_profile(slide, all_tissue(slide), STAINS.get("KI67"), SETTINGS).dab_threshold_od
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -272,6 +273,20 @@ def test_black_grains_are_no_vessels() -> None:
     for x, y in places:
         brown.path([(x - 9, y), (x + 9, y)], wall=5)
     assert vessels_of(brown).table.num_rows == len(places)
+
+
+def test_brown_grains_are_no_vessels_where_the_slide_tells_them() -> None:
+    scene = Scene(200, 200)
+    scene.path([(91, 60), (109, 60)], wall=5)
+    pixels = scene.rgb()
+    for y in (130, 160):
+        light = np.array([255, 255, 255]) * 10 ** -np.array([0.42, 0.54, 0.73])
+        cv2.ellipse(pixels, (round(100 / MPP), round(y / MPP)), (18, 5), 0, 0, 360, light.tolist(), -1)
+    slide = ArraySlide(pixels, MPP)
+    for least, count in ((None, 3), (1.08, 1)):
+        told = replace(profile(), least_green=least)
+        found = find_vessels(slide, all_tissue(slide), told, CD31, VesselSettings())
+        assert found.table.num_rows == count
 
 
 def test_a_vessel_with_a_grain_on_its_wall_stays() -> None:

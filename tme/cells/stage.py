@@ -29,7 +29,7 @@ from tme.cells.nuclei import least_area
 from tme.cells.outline import large_enough, trace
 from tme.cells.pigment import pigment_cells
 from tme.cells.stitch import SAME_CELL_UM, TASK_SCHEMA, Tally, merged_slices, pack
-from tme.cells.types import Cells
+from tme.cells.types import CLUSTER_CELL_UM2, Cells
 from tme.cells.waiting import WaitingTables
 from tme.config import CellSettings
 from tme.slide.types import RGB, Read, Slide, SlideInfo
@@ -273,8 +273,27 @@ def _segment_window(
         pigment = pigment_cells(labels, outlines.labels, pixels, profile, stain, no_nucleus)
         pigment |= is_golden(measures.hematoxylin_od, measures.second_od, profile)
         calls = classify(measures, stain, profile, til_prob, found.til_least, pigment)
-        tables.append(_table(measures, calls, cell[chosen], outlines.polygons, window, info, mpp, stain))
+        cluster = None if found.evidence is None else found.evidence.cluster[chosen]
+        number = cluster_counts(measures.area_um2, cluster)
+        tables.append(
+            _table(measures, calls, cell[chosen], number, outlines.polygons, window, info, mpp, stain)
+        )
     return pa.concat_tables(tables)
+
+
+def cluster_counts(area_um2: NDArray[np.float64], cluster: NDArray[np.bool_] | None) -> NDArray[np.int64]:
+    """How many cells each object stands for: 1, but for rests of clusters as many as their area is worth.
+
+    Parameters
+    ----------
+    area_um2 : (n,) float64
+    cluster : (n,) bool or None
+        See `tme.cells.types.Evidence`; None if there are none.
+    """
+    if cluster is None:
+        return np.ones(len(area_um2), np.int64)
+    worth = np.maximum(np.rint(area_um2 / CLUSTER_CELL_UM2), 1).astype(np.int64)
+    return np.where(cluster, worth, 1)
 
 
 def _measured_apart(
@@ -297,6 +316,7 @@ def _table(
     measures: Measures,
     calls: Calls,
     is_cell: NDArray[np.bool_],
+    number: NDArray[np.int64],
     polygons: NDArray[np.object_],
     window: Window,
     info: SlideInfo,
@@ -335,8 +355,8 @@ def _table(
         "class_prob": calls.probability[keep],
         "is_til": None if calls.is_til is None else calls.is_til[keep],
         "positive": None if calls.positive is None else calls.positive[keep],
-        "in_cluster": np.zeros(count, bool),
-        "cluster_count": None,
+        "in_cluster": number[keep] > 1,
+        "cluster_count": pa.array(number[keep], pa.int32(), mask=number[keep] <= 1),
         "compartment": None,
         "geometry": shapely.to_wkb(outlines),
         "in_core": in_core[keep],
@@ -350,6 +370,8 @@ def _table(
 def _array(values: Any, field: pa.Field, count: int) -> pa.Array:
     if values is None:
         return pa.nulls(count, field.type)
+    if isinstance(values, pa.Array):
+        return values
     if field.type == pa.float32():
         values = np.asarray(values, np.float32)
     return pa.array(values, field.type)

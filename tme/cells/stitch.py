@@ -29,7 +29,10 @@ EXTRA_FIELDS = (
     ("is_cell", pa.bool_()),
 )
 TASK_SCHEMA = pa.schema([*CELL_SCHEMA, *EXTRA_FIELDS])
-KEYS = ["x_um", "y_um", "area_um2", "in_core", "near_border", "window", "is_cell", "positive"]
+KEYS = [
+    *("x_um", "y_um", "area_um2", "cluster_count"),
+    *("in_core", "near_border", "window", "is_cell", "positive"),
+]
 SLICE = ROW_GROUP
 
 Points = NDArray[np.float64]
@@ -130,9 +133,10 @@ def _rows_in_order(
     positive = pc.fill_null(keys["positive"], False).to_numpy(zero_copy_only=False)[order]
     zone = np.full(len(order), BETWEEN) if zone_of is None else zone_of(x[order], y[order])
     positive &= zone != UNUSABLE
-    tally.left_out = int((~cell & positive).sum())
-    tally.positive = int((cell & positive).sum())
-    tally.at_edge, tally.deep = (int((cell & positive & (zone == of)).sum()) for of in (EDGE, DEEP))
+    number = pc.fill_null(keys["cluster_count"], 1).to_numpy(zero_copy_only=False)[order]
+    tally.left_out = int(number[~cell & positive].sum())
+    tally.positive = int(number[cell & positive].sum())
+    tally.at_edge, tally.deep = (int(number[cell & positive & (zone == of)].sum()) for of in (EDGE, DEEP))
     return order[cell], first
 
 

@@ -66,6 +66,8 @@ class SlideContext:
     cells : pyarrow.Table, SavedTable or None
         None where the slide cannot have them.
     vessels : pyarrow.Table or None
+    stained_um2 : float or None
+        Area of all that carries the marker on the slide, what is no vessel by its shape counted in.
     profile : StainProfile or None
     missing : dict of str to str
         Target (``cells``, ``vessels``) -> why there are none, e.g. the resolution is too coarse.
@@ -84,6 +86,7 @@ class SlideContext:
     profile: StainProfile | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
     registered: NearVessels | None = None
+    stained_um2: float | None = None
 
     @cached_property
     def to_vessel_um(self) -> NDArray[np.float32] | None:

@@ -127,6 +127,7 @@ def _run(job: SlideJob, left_out: bool) -> Outcome:
         vessels=vessels.table if vessels else None,
         profile=profile,
         missing={"cells": no_cells, "vessels": no_vessels},
+        stained_um2=vessels.provenance["stained_um2"] if vessels else None,
     )
     measurements = measure_slide(context, job.config.metrics)
     found = Findings(slide, tissue, outcome, profile, cells, vessels, regions, measurements)

@@ -18,9 +18,9 @@ from tests.cell_scenes import MPP, all_tissue, nuclei_field, painted, profile_of
 from tme.cells import stage
 from tme.cells.engines import SEGMENTERS
 from tme.cells.nuclei import LEAST_UM2
-from tme.cells.stage import cells_possible, find_cells, segment_task
+from tme.cells.stage import cells_possible, cluster_counts, find_cells, segment_task
 from tme.cells.stitch import Tally, merged_slices, pack
-from tme.cells.types import CELL_SCHEMA, LEAST_NUCLEAR, Cells, Detections, Evidence
+from tme.cells.types import CELL_SCHEMA, CLUSTER_CELL_UM2, LEAST_NUCLEAR, Cells, Detections, Evidence
 from tme.config import CellSettings, StainSettings, TissueSettings
 from tme.slide.types import Level, SlideInfo
 from tme.stains import STAINS
@@ -326,7 +326,8 @@ class Doubting(Crumbling):
 
     def segment(self, rgb: np.ndarray, mpp: float, profile: StainProfile) -> Detections:
         found = super().segment(rgb, mpp, profile)
-        return replace(found, evidence=Evidence(np.array([True, False]), np.array([0.0, self.share])))
+        seen = Evidence(np.array([True, False]), np.array([0.0, self.share]), np.array([False, False]))
+        return replace(found, evidence=seen)
 
 
 class Believing(Doubting):
@@ -352,6 +353,48 @@ def test_what_no_nucleus_is_seen_in_is_no_cell_and_is_counted(
     assert ["no nucleus is seen" in said for said in cells.provenance["cautions"]] == [True] * left_out
 
 
+class Clumped(Crumbling):
+    """A cell, and what is left of a clump, in which nuclei are hidden or not."""
+
+    def __init__(self, hidden: bool) -> None:
+        self.hidden = hidden
+
+    def segment(self, rgb: np.ndarray, mpp: float, profile: StainProfile) -> Detections:
+        labels = np.zeros(rgb.shape[:2], np.int32)
+        labels[10:20, 10:20], labels[40:80, 40:80] = 1, 2
+        seen = Evidence(np.array([True, self.hidden]), np.array([1.0, 0.0]), np.array([False, True]))
+        return Detections(labels, evidence=seen)
+
+
+def test_the_rest_of_a_clump_is_a_row_that_counts_as_its_area_is_worth(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slide = ArraySlide(np.full((100, 100, 3), (130, 90, 50), np.uint8), MPP)
+    settings = CellSettings(engine="watershed")
+
+    def found(hidden: bool, stain: str = "CD8") -> Cells:
+        monkeypatch.setattr(stage, "load_engine", lambda _: Clumped(hidden))
+        return find_cells(slide, all_tissue(slide), profile_of(stain), STAINS.get(stain), settings)
+
+    worth = round(400 / CLUSTER_CELL_UM2)
+    table = found(True).table
+    assert table["in_cluster"].to_pylist() == [False, True]
+    assert table["cluster_count"].to_pylist() == [None, worth]
+    assert table["positive"].to_pylist() == [True, True]
+    # Without a nucleus in it the clump is no cell, and it is said of as many as it would have been.
+    monkeypatch.setattr(stage, "FEWEST_UNSEEN", worth)
+    without = found(False)
+    assert without.table["cluster_count"].to_pylist() == [None]
+    assert f"in {worth} of {worth + 1} positive objects" in without.provenance["cautions"][0]
+
+
+@pytest.mark.parametrize(("area", "count"), [(10.0, 1), (60.0, 1), (89.0, 1), (91.0, 2), (1800.0, 30)])
+def test_a_cluster_counts_by_its_area_and_a_cell_as_one(area: float, count: int) -> None:
+    found = cluster_counts(np.array([area, area]), np.array([True, False]))
+    assert found.tolist() == [count, 1]
+    assert cluster_counts(np.array([area]), None).tolist() == [1]
+
+
 ROWS, COLUMNS = np.mgrid[:100, :100]
 AWAY = np.hypot(ROWS - 50, COLUMNS - 50)
 HALF_RIM = (AWAY >= 6) & (AWAY < 10) & (COLUMNS < 50)
@@ -368,7 +411,8 @@ class Rimmed:
 
     def segment(self, rgb: np.ndarray, mpp: float, profile: StainProfile) -> Detections:
         labels = np.where(AWAY < 6, 1, np.where(self.stain, 2, 0)).astype(np.int32)
-        return Detections(labels, evidence=Evidence(np.array([True, False]), np.array([1.0, 0.02])))
+        seen = Evidence(np.array([True, False]), np.array([1.0, 0.02]), np.array([False, False]))
+        return Detections(labels, evidence=seen)
 
 
 @pytest.mark.parametrize(("stain", "positive"), [(HALF_RIM, True), (GRAIN, False)], ids=["rim", "grain"])

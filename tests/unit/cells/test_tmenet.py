@@ -18,7 +18,7 @@ import shapely
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from tests.cell_scenes import all_tissue, profile_of
+from tests.cell_scenes import all_tissue, painted, profile_of
 from tme.cells.engines import _runtime
 from tme.cells.engines._brown import brown_cells
 from tme.cells.engines._description import read_description, weights_file
@@ -29,11 +29,14 @@ from tme.cells.engines.tmenet import (
     answer,
     brown_nuclei,
     evidence_of,
+    hides_nuclei,
     parted_by,
+    rest_of,
     with_others,
 )
 from tme.cells.instances import decode
 from tme.cells.outline import trace
+from tme.cells.stage import cluster_counts
 from tme.cells.types import Detections
 from tme.config import CellSettings, StainSettings
 from tme.errors import ConfigError, EngineError
@@ -228,7 +231,7 @@ def test_of_brown_cells_the_network_says_no_border_but_of_its_own_nuclei_it_does
     profile = replace(profile_of("CD8"), stain=stain)
     found = one.segment(rgb, MPP, profile)
     assert found.level is not None
-    brown = brown_cells(stain_od(rgb, profile), profile, one.settings, MPP) > 0
+    brown = brown_cells(stain_od(rgb, profile), profile, one.settings, MPP)[0] > 0
     unknown = np.isnan(found.level)
     if stain == "CD8":
         assert brown.any()
@@ -287,6 +290,54 @@ def test_brown_cells_with_several_nuclei_are_parted() -> None:
     assert not parted_by(nuclei, np.zeros_like(brown), MPP).any()
 
 
+def test_what_is_left_of_a_clump_beyond_its_cells() -> None:
+    cells, clump = np.zeros((100, 200), np.int32), np.zeros((100, 200), bool)
+    clump[10:90, 10:90], clump[10:90, 110:150] = True, True
+    cells[10:90, 10:26] = 3  # beside it a strip 4 µm wide is the cell's
+    cells[20:80, 120:140] = 7  # of the second clump only a rim is left
+    left = rest_of(clump, cells, MPP)
+    assert left.max() == 1
+    assert not left[:, :33].any()
+    assert (left > 0).sum() * MPP**2 == pytest.approx(80 * 56 * MPP**2, rel=0.02)
+    assert not rest_of(np.zeros_like(clump), cells, MPP).any()
+    clump[:, 60:] = False  # 13 µm x 40 µm are left, then 13 µm x 4 µm, less than a cell
+    assert rest_of(clump, cells, MPP).max() == 1
+    clump[18:] = False
+    assert not rest_of(clump, cells, MPP).any()
+
+
+@pytest.mark.parametrize(("usual", "expected"), [(None, [False] * 3), (1.0, [True, False, False])])
+def test_clumps_hide_nuclei_where_haematoxylin_lies_under_them(
+    usual: float | None, expected: list[bool]
+) -> None:
+    rest, density = np.zeros((10, 40), np.int32), np.zeros((10, 40, 2), np.float32)
+    for label, (haematoxylin, dab) in enumerate([(0.76, 1.0), (0.74, 1.0), (0.5, -0.1)], start=1):
+        rest[2:8, 10 * label : 10 * label + 8] = label
+        density[rest == label] = haematoxylin, dab
+    profile = replace(profile_of("CD8"), haematoxylin_under_dab=usual)
+    assert hides_nuclei(rest, density, profile).tolist() == expected
+    assert hides_nuclei(np.zeros_like(rest), density, profile).tolist() == []
+
+
+def test_a_clump_of_cells_that_show_no_nucleus_counts_by_its_area() -> None:
+    profile = replace(profile_of("CD8"), haematoxylin_under_dab=0.5 / 0.9)
+    density = np.zeros((200, 200, 2), np.float32)
+    density[..., 0] = 0.05
+    rows, columns = np.mgrid[:200, :200]
+    for y, x in np.ndindex(6, 6):
+        density[np.hypot(rows - 60 - 14 * y, columns - 60 - 14 * x) < 8.4] = 0.5, 0.9
+    found = engine().segment(painted(density, profile), MPP, profile)
+    assert found.evidence is not None
+    area_um2 = np.bincount(found.labels.ravel())[1:] * MPP**2
+    counts = cluster_counts(area_um2, found.evidence.cluster)
+    assert found.evidence.cluster.any()
+    assert counts[found.evidence.enough].sum() == pytest.approx(36, rel=0.2)
+    # Without a word of the slide on what lies under its DAB nothing is made of it.
+    plain = engine().segment(painted(density, profile), MPP, profile_of("CD8"))
+    assert plain.evidence is not None
+    assert not (plain.evidence.cluster & plain.evidence.enough).any()
+
+
 def test_brown_objects_that_are_one_nucleus_whatever_the_network_sees() -> None:
     brown, nuclei = np.zeros((40, 160), np.int32), np.zeros((40, 160), np.int32)
     rgb = np.full((40, 160, 3), 200, np.uint8)
@@ -322,11 +373,11 @@ def test_what_of_a_nucleus_is_seen_in_each_cell() -> None:
         labels[4:14, column : column + 10] = label
     nuclei[6:10, 6:10] = 1  # small, whole in the first
     nuclei[4:14, 27:40] = 2  # three columns of the second, four of the third: neither has most of it
-    found = evidence_of(labels, nuclei, nuclei > 0)
+    found = evidence_of(labels, nuclei, nuclei > 0, np.zeros(0, bool))
     assert found.whole.tolist() == [True, False, False, False]
     assert found.share.tolist() == [0.16, 0.3, 0.4, 0.0]
     assert found.enough.tolist() == [True, True, True, False]
-    nothing = evidence_of(np.zeros_like(labels), nuclei, nuclei > 0)
+    nothing = evidence_of(np.zeros_like(labels), nuclei, nuclei > 0, np.zeros(0, bool))
     assert nothing.enough.tolist() == []
 
 

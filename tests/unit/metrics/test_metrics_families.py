@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -234,6 +235,24 @@ def test_a_marker_of_the_tumour_itself_withholds_vessel_changes() -> None:
     lumens = vessels_at(x, y, endothelium_area_um2=np.full(400, 2000.0))
     compartment = measure_slide(context_of("CD34", MASK, vessels=lumens), SETTINGS).compartments["evaluable"]
     assert compartment.reasons_for("vessels") == ()
+
+
+def test_a_tumour_of_single_stained_cells_withholds_vessel_changes() -> None:
+    tissue_um2 = 1e6 * tissue_of(MASK).area_mm2(MASK)
+    wall = np.full(4, 2000.0)
+    context = context_of(
+        "CD34", MASK, vessels=vessels_at([300.0] * 4, [300.0] * 4, endothelium_area_um2=wall)
+    )
+
+    def reasons(stained_um2: float | None) -> tuple[str, ...]:
+        measured = measure_slide(replace(context, stained_um2=stained_um2), SETTINGS)
+        return measured.compartments["evaluable"].reasons_for("vessels")
+
+    assert reasons(None) == reasons(0.14 * tissue_um2) == ()
+    assert "cells that are no vessels" in reasons(0.16 * tissue_um2)[0]
+    none = replace(context, vessels=vessels_at([], []), stained_um2=0.2 * tissue_um2)
+    found = measure_slide(none, SETTINGS).compartments["evaluable"].reasons_for("vessels")
+    assert found[0].startswith("20 % of the tissue is stained, 100 % of that in cells")
 
 
 def test_a_net_of_stained_tumour_cells_is_no_vessel_with_a_lumen() -> None:

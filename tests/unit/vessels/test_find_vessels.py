@@ -289,6 +289,20 @@ def test_brown_grains_are_no_vessels_where_the_slide_tells_them() -> None:
         assert found.table.num_rows == count
 
 
+@pytest.mark.parametrize(("radius", "nucleus"), [(6, 3.5), (5, 0)])
+def test_what_is_stained_is_known_where_single_cells_are_no_vessels(radius: float, nucleus: float) -> None:
+    scene = Scene(300, 300)
+    for y in range(30, 280, 26):
+        for x in range(30, 280, 26):
+            scene.disc(x, y, radius, dab=0.7)
+            if nucleus:
+                scene.disc(x, y, nucleus, dab=0.08, haematoxylin=0.7)
+    vessels = vessels_of(scene)
+    assert vessels.table.num_rows == 0
+    drawn = 10 * 10 * math.pi * (radius**2 - nucleus**2)
+    assert vessels.provenance["stained_um2"] == pytest.approx(drawn, rel=0.2)
+
+
 def test_a_vessel_with_a_grain_on_its_wall_stays() -> None:
     scene = Scene(200, 200)
     scene.vessel(100, 100, 25, 18, wall=3)

@@ -18,18 +18,18 @@ from numpy.typing import NDArray
 from tme.cells.engines import SEGMENTERS
 from tme.cells.engines._brown import brown_cells
 from tme.cells.engines._description import Description, read_description, weights_file
-from tme.cells.engines._parting import Labels, around
+from tme.cells.engines._parting import Labels, around, disc
 from tme.cells.engines._runtime import Network, open_network
 from tme.cells.engines._views import STRIDE, viewed
 from tme.cells.engines._weights import pinned_weights
 from tme.cells.instances import Instances, decode
 from tme.cells.nearest import nearest_within
 from tme.cells.nuclei import renumbered, right_size
-from tme.cells.types import Detections, Evidence
+from tme.cells.types import CLUSTER_CELL_UM2, Detections, Evidence
 from tme.config import OWN_NETWORK, CellSettings
 from tme.slide.types import RGB
 from tme.stains import STAINS
-from tme.stains.deconvolve import stain_od
+from tme.stains.deconvolve import FloatImage, stain_od
 from tme.stains.types import StainProfile
 from tme.units import um2_to_px, um_to_px
 
@@ -43,6 +43,14 @@ LEAST_PARTED_UM2 = 50.0
 """Smaller brown cells are never parted: two lymphocytes cover more."""
 PARTED_REACH_UM = 4.0
 """How far from its nucleus a pixel of a parted cell may lie."""
+MOST_CLUSTER_UM2 = 2500.0
+"""Of cells that have run together those without a nucleus of their own are counted by their area, up to as
+much as a window's halo holds whole."""
+LEAST_HIDDEN = 0.75
+"""Of the haematoxylin under DAB that the slide's positive cells hold; a vessel's wall on a field of CD31 has
+0.6."""
+PIECE_OPENING_UM = 1.5
+"""What is narrower is a rim between cells."""
 LEAST_FREE = 0.5
 """Share of a cell that must lie outside those of the other kind for it to be a cell of its own."""
 
@@ -91,14 +99,19 @@ class NucleusEngine:
                 rule.least_um2,
             )
         nuclei = renumbered(found.labels, keep)
-        brown = brown_cells(stain_od(rgb, profile), profile, self.settings, mpp)
+        density = stain_od(rgb, profile)
+        brown, clumps = brown_cells(density, profile, self.settings, mpp, MOST_CLUSTER_UM2)
         if STAINS.get(profile.stain).marker_site == "nucleus":
             whole, rest = brown_nuclei(nuclei, brown, rgb)
             labels = with_others(with_others(whole, nuclei, mpp), rest, mpp)
             by_colour, evidence = (labels > 0) & ((nuclei == 0) | (whole > 0)), None
         else:
             labels = with_others(parted_by(nuclei, brown, mpp), nuclei, mpp)
-            by_colour, evidence = brown > 0, evidence_of(labels, nuclei, found.level > 0)
+            rest = rest_of(clumps, labels, mpp)
+            labels = np.where(rest > 0, rest + labels.max(), labels)
+            hidden = hides_nuclei(rest, density, profile)
+            evidence = evidence_of(labels, nuclei, found.level > 0, hidden)
+            by_colour = (brown > 0) | (rest > 0)
         # Of the border of what was cut out by its colour the network knows nothing.
         level = np.where(by_colour, np.float32(np.nan), found.level)
         return Detections(labels, level=level, least_um2=rule.least_um2, evidence=evidence)
@@ -149,6 +162,33 @@ def parted_by(nuclei: Labels, brown: Labels, mpp: float) -> Labels:
     present = np.bincount(labels.ravel()) > 0
     present[0] = False
     return renumbered(labels, present)
+
+
+def rest_of(clumps: NDArray[np.bool_], cells: Labels, mpp: float) -> Labels:
+    """What is left of clumps too large for a cell, beyond the reach of the cells found in them.
+
+    DAB may hide nuclei.
+
+    Parameters
+    ----------
+    clumps : (H, W) bool
+    cells : (H, W) int32
+        Labels.
+    mpp : float
+
+    Returns
+    -------
+    (H, W) int32
+        1..n, each at least as large as a cell of a cluster.
+    """
+    if not clumps.any():
+        return np.zeros(clumps.shape, np.int32)
+    left = (clumps & (around(cells, PARTED_REACH_UM, mpp) == 0)).astype(np.uint8)
+    left = cv2.morphologyEx(left, cv2.MORPH_OPEN, disc(PIECE_OPENING_UM, mpp))
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(left, connectivity=4)
+    keep = stats[:, cv2.CC_STAT_AREA] >= um2_to_px(CLUSTER_CELL_UM2, mpp)
+    keep[0] = False
+    return renumbered(labels, keep)
 
 
 def with_others(first: Labels, second: Labels, mpp: float) -> Labels:
@@ -203,7 +243,35 @@ def brown_nuclei(nuclei: Labels, brown: Labels, rgb: RGB) -> tuple[Labels, Label
     return renumbered(brown, whole), renumbered(brown, rest)
 
 
-def evidence_of(labels: Labels, nuclei: Labels, mask: NDArray[np.bool_]) -> Evidence:
+def hides_nuclei(rest: Labels, density: FloatImage, profile: StainProfile) -> NDArray[np.bool_]:
+    """In which rests of clumps haematoxylin lies under DAB as it does under the slide's positive cells.
+
+    Parameters
+    ----------
+    rest : (H, W) int32
+        Labels, 1..n.
+    density : (H, W, 2) float32
+        Haematoxylin and DAB, OD.
+    profile : StainProfile
+
+    Returns
+    -------
+    (n,) bool
+        All False where the slide does not say how much that is.
+    """
+    inside = rest > 0
+    haematoxylin, dab = (
+        np.bincount(rest[inside], density[..., k][inside], rest.max() + 1)[1:] for k in (0, 1)
+    )
+    usual = profile.haematoxylin_under_dab
+    if usual is None:
+        return np.zeros(len(dab), bool)
+    return np.asarray((dab > 0) & (haematoxylin >= LEAST_HIDDEN * usual * dab))
+
+
+def evidence_of(
+    labels: Labels, nuclei: Labels, mask: NDArray[np.bool_], hidden: NDArray[np.bool_]
+) -> Evidence:
     """What of a nucleus each label holds.
 
     Parameters
@@ -212,11 +280,16 @@ def evidence_of(labels: Labels, nuclei: Labels, mask: NDArray[np.bool_]) -> Evid
         Labels, 1..n.
     mask : (H, W) bool
         Where there is nucleus, outlined or not.
+    hidden : (m,) bool
+        Of the last m labels, which are rests of clumps, whether they hide nuclei.
     """
     area = np.bincount(labels.ravel())
     whole = np.zeros(len(area), bool)
     whole[mostly_within(nuclei, labels)[1]] = True
-    return Evidence(whole[1:], np.bincount(labels.ravel(), mask.ravel())[1:] / area[1:])
+    share = np.bincount(labels.ravel(), mask.ravel())[1:] / area[1:]
+    cluster = np.arange(len(share)) >= len(share) - len(hidden)
+    whole[1:][cluster] |= hidden
+    return Evidence(whole[1:], share, cluster)
 
 
 class NucleusSegmenter:

@@ -45,7 +45,7 @@ class WatershedEngine:
         """See `tme.cells.engines.Engine`."""
         stain = STAINS.get(profile.stain)
         density = stain_od(rgb, profile)
-        brown = brown_cells(density, profile, self.settings, mpp)
+        brown, _ = brown_cells(density, profile, self.settings, mpp)
         cut, parting = TUNING[stain.kind]
         typical = np.float32(typical_nucleus(profile, stain))
         signal = np.minimum(nuclear_signal(density, stain.kind, mpp) / typical, cut.cap)

@@ -30,7 +30,7 @@ EXTRA_FIELDS = (
 )
 TASK_SCHEMA = pa.schema([*CELL_SCHEMA, *EXTRA_FIELDS])
 KEYS = [
-    *("x_um", "y_um", "area_um2", "cluster_count"),
+    *("x_um", "y_um", "area_um2", "eccentricity", "cluster_count"),
     *("in_core", "near_border", "window", "is_cell", "positive"),
 ]
 SLICE = ROW_GROUP
@@ -53,12 +53,21 @@ class Tally:
         What would be positive but is no cell (`tme.cells.types.Evidence`).
     at_edge, deep : int
         Positive cells at the border of the tissue and deep in it (`tme.cells.edge`).
+    unstained : int
+        Nuclei that are not positive.
+    nucleus_um2 : float
+        Three quarters of those have no larger area; 0 if there are none.
+    eccentricity : float
+        Median of the positive cells; 0 if there are none.
     """
 
     positive: int = 0
     left_out: int = 0
     at_edge: int = 0
     deep: int = 0
+    unstained: int = 0
+    nucleus_um2: float = 0.0
+    eccentricity: float = 0.0
 
 
 def pack(table: pa.Table) -> bytes:
@@ -132,7 +141,12 @@ def _rows_in_order(
     cell = cell[order]
     positive = pc.fill_null(keys["positive"], False).to_numpy(zero_copy_only=False)[order]
     zone = np.full(len(order), BETWEEN) if zone_of is None else zone_of(x[order], y[order])
+    nuclei = keys["area_um2"].to_numpy()[order[cell & ~positive & (zone != UNUSABLE)]]
+    tally.unstained = len(nuclei)
+    tally.nucleus_um2 = float(np.percentile(nuclei, 75)) if len(nuclei) else 0.0
     positive &= zone != UNUSABLE
+    long = keys["eccentricity"].to_numpy()[order[cell & positive]]
+    tally.eccentricity = float(np.median(long)) if len(long) else 0.0
     number = pc.fill_null(keys["cluster_count"], 1).to_numpy(zero_copy_only=False)[order]
     tally.left_out = int(number[~cell & positive].sum())
     tally.positive = int(number[cell & positive].sum())

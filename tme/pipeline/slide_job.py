@@ -113,7 +113,7 @@ def _run(job: SlideJob, left_out: bool) -> Outcome:
         vessels, no_vessels = stages.vessels(tissue, profile, runner)
     regions = build_regions(tissue, annotations, slide.info.mpp)
     stain = (*profile.cautions, *filter(None, [profile.threshold_note]))
-    seen = cells.provenance["cautions"] if cells else ()
+    seen = [one for found in (cells, vessels) if found for one in found.provenance["cautions"]]
     cautions = (*noticed, *quality(tissue, None)["cautions"], *stain, *seen, *regions.cautions)
     outcome = job.outcome("ok", cautions=cautions)
     context = SlideContext(

@@ -21,7 +21,7 @@ from tme.stains.nuclear import nuclear_detail, nuclear_levels, nuclear_signal
 from tme.stains.pigment import find_pigment
 from tme.stains.points import dark_points
 from tme.stains.sample import background_caution, background_colour, read_sample
-from tme.stains.threshold import FOR_CELLS, FOR_VESSELS, DabThreshold, dab_threshold
+from tme.stains.threshold import FOR_CELLS, FOR_VESSELS, DabThreshold, dab_threshold, weak_caution
 from tme.stains.types import Stain, StainProfile, Vector
 from tme.tissue.types import TissueMask
 
@@ -84,10 +84,12 @@ def estimate_profile(
     if profile.wrong_stain:
         return replace(profile, histogram=own.histogram)
     if own.value is not None:
-        pigment = find_pigment(stain, profile, points[points @ dab >= own.value])
+        positive = points[points @ dab >= own.value]
+        pigment = find_pigment(stain, profile, positive)
+        weak = weak_caution(positive @ dab, own.value)
         profile = replace(
             profile,
-            cautions=(*profile.cautions, *pigment.cautions),
+            cautions=(*profile.cautions, *pigment.cautions, *filter(None, [weak])),
             haematoxylin_under_dab=pigment.haematoxylin_under_dab,
             least_green=pigment.least_green,
         )

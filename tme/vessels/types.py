@@ -39,7 +39,7 @@ class Vessels:
         ``geometry`` is the filled outline as a WKB polygon in level-0 pixels.
     provenance : dict
         ``work_mpp_um`` and what else a reader needs; ``stained_um2`` is the area of all that is stained, what
-        is no vessel by its shape counted in.
+        is no vessel by its shape counted in; ``cautions`` are sentences.
     """
 
     table: pa.Table

@@ -198,6 +198,30 @@ def test_a_slide_of_another_stain_has_no_numbers_whatever_the_threshold(
         assert found["estimates"].get(name, {}).get("value") is None
 
 
+@pytest.mark.parametrize("named", ["CD8", "CD31"])
+@pytest.mark.parametrize("drawn", ["CD8", "CD31"])
+def test_markers_of_lymphocytes_and_of_vessels_mixed_up_are_said(
+    tmp_path: Path, drawn: str, named: str
+) -> None:
+    spec = SlideSpec(drawn, area_mm2=0.3, til_density_per_mm2=300, mvd_per_mm2=100)
+    slide = render_slide(spec, 6)
+    WRITERS[".tif"](tmp_path / "a.tif", slide.pixels, slide.mpp, 90)
+    row = SlideRow("a", "A", "", "baseline", named, tmp_path / "a.tif", 2)
+    outcome = run_slide(SlideJob(row, Config(), tmp_path / "results", "key", {}))
+    said = [one for one in outcome.cautions if one.startswith(f"may not be {named}")]
+    assert len(said) == (drawn != named)
+
+
+@pytest.mark.parametrize(("finer", "said"), [(1, 0), (2, 1)])
+def test_nuclei_of_the_size_a_wrong_resolution_gives_are_said(tmp_path: Path, finer: int, said: int) -> None:
+    slide = render_slide(SlideSpec("HE", area_mm2=0.12, til_density_per_mm2=600), 3)
+    pixels = cv2.resize(slide.pixels, None, fx=finer, fy=finer, interpolation=cv2.INTER_CUBIC)
+    WRITERS[".tif"](tmp_path / "a.tif", pixels, slide.mpp, 90)
+    row = SlideRow("a", "A", "", "baseline", "HE", tmp_path / "a.tif", 2)
+    outcome = run_slide(SlideJob(row, Config(), tmp_path / "results", "key", {}))
+    assert len([one for one in outcome.cautions if "is µm/px right?" in one]) == said
+
+
 @pytest.mark.parametrize("seed", [2000, 2003])
 def test_dust_on_a_section_of_counterstain_alone_is_no_positive_cell(tmp_path: Path, seed: int) -> None:
     slide = render_slide(SlideSpec("CD8", area_mm2=0.6, til_density_per_mm2=0), seed)
@@ -213,10 +237,10 @@ def test_dust_on_a_section_of_counterstain_alone_is_no_positive_cell(tmp_path: P
 @pytest.mark.parametrize(
     ("stain", "what", "colour", "longer", "more"),
     [
-        ("CD8", "n_positive", CARBON, 1, 0),
+        # One at the side of a nucleus takes on its colour.
+        ("CD8", "n_positive", CARBON, 1, 1),
         # A golden grain on a nucleus looks like a positive cell.
         ("CD8", "n_positive", HAEMOSIDERIN, 1, 4),
-        # One at the side of a nucleus takes on its colour.
         ("CD8", "n_positive", BROWN_MELANIN, 1, 1),
         ("CD31", "n_vessels", CARBON, 3, 0),
         ("CD31", "n_vessels", BROWN_MELANIN, 3, 0),

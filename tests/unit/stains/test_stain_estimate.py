@@ -134,6 +134,18 @@ def test_a_section_of_pigment_has_no_threshold_but_the_one_of_the_config() -> No
     assert estimate_profile(slide, all_tissue(slide), STAINS.get("KI67"), SETTINGS).dab_threshold_od
 
 
+@pytest.mark.parametrize(("dab", "said"), [(0.6, 0), (0.16, 1)])
+def test_a_weak_stain_is_a_caution(dab: float, said: int) -> None:
+    density, centres = nuclei_field((400, 500), 2, second=0.0)
+    rows, columns = np.mgrid[:400, :500]
+    for x, y in centres[::3]:
+        density[np.hypot(columns - x, rows - y) < 8, 1] = dab
+    slide = ArraySlide(painted(density, profile_of("CD8")), 0.5)
+    found = estimate_profile(slide, all_tissue(slide), STAINS.get("CD8"), SETTINGS)
+    assert found.dab_threshold_od is not None
+    assert len([one for one in found.cautions if one.startswith("weak stain")]) == said
+
+
 def replace_settings(**changes: object) -> StainSettings:
     return SETTINGS.model_copy(update=changes)
 

@@ -11,14 +11,17 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tme.stains.threshold import (
+    FEWEST_OVER_CUT,
     FEWEST_POINTS,
     FOR_CELLS,
     FOR_VESSELS,
+    LEAST_OVER_CUT,
     MOST_ABOVE_OD,
     MOST_GROUND_OD,
     RANGE_OD,
     DabThreshold,
     dab_threshold,
+    weak_caution,
 )
 
 NO_HAZE = np.zeros(1000, np.float32)
@@ -163,3 +166,11 @@ def test_brown_on_the_palest_tissue_leaves_no_threshold(brown: float, cut: bool)
     found = dab_threshold([normal(0.02, 0.02, 500, 1)], NO_HAZE, pale=pale)
     assert (found.value is not None) is cut
     assert cut or "palest tissue is brown" in found.note
+
+
+@given(median=st.floats(0.02, 2), cut=st.floats(0.01, 0.5), count=st.integers(0, 60))
+def test_a_weak_stain_is_said_where_enough_is_positive(median: float, cut: float, count: int) -> None:
+    said = weak_caution(np.full(count, median), cut)
+    assert bool(said) is (count >= FEWEST_OVER_CUT and median < LEAST_OVER_CUT * cut)
+    assert said == "" or said.startswith("weak stain")
+    assert weak_caution(np.full(count, median), 0.0) == ""

@@ -291,7 +291,7 @@ def test_brown_grains_are_no_vessels_where_the_slide_tells_them() -> None:
 
 @pytest.mark.parametrize(("radius", "nucleus"), [(6, 3.5), (5, 0)])
 def test_what_is_stained_is_known_where_single_cells_are_no_vessels(radius: float, nucleus: float) -> None:
-    scene = Scene(300, 300)
+    scene = Scene(300, 300, section_od=0.22)
     for y in range(30, 280, 26):
         for x in range(30, 280, 26):
             scene.disc(x, y, radius, dab=0.7)

@@ -14,6 +14,12 @@ Y_UM = _object("y_um", "µm", "centroid, from the top edge of level 0")
 COMPARTMENT = _object(
     "compartment", "", "most specific compartment of the centroid; missing where not evaluable"
 )
+VESSEL_COMPARTMENT = _object(
+    "compartment",
+    "",
+    "most specific compartment that holds most of the outline; missing where not evaluable",
+    "of what of the outline lies on tissue more than half; the middle of a wide lumen is no tissue",
+)
 
 CELL_COLUMNS: tuple[ColumnSpec, ...] = (
     _object("cell_id", "", "number of the cell on its slide, from 0 in the order of y, then x"),
@@ -78,7 +84,7 @@ VESSEL_COLUMNS: tuple[ColumnSpec, ...] = (
     _object(
         "object_prob", "", "how sure it is that this is a vessel, 0-1; a score, not a calibrated probability"
     ),
-    COMPARTMENT,
+    VESSEL_COMPARTMENT,
     _object("in_hotspot", "", "evaluable, with the centroid in one of the fields behind mvd_hotspot_per_mm2"),
     _object("geometry", "px", "filled outline, WKB polygon in level-0 pixels"),
 )

@@ -18,9 +18,12 @@ from numpy.typing import NDArray
 from tme.config import MetricSettings
 from tme.metrics.blocks import Blocks, make_blocks
 from tme.metrics.distance import distance_to_vessels
+from tme.metrics.footprint import Footprint, make_footprint
+from tme.regions.walls import Walls, make_walls
 from tme.stains.types import Stain, StainProfile
 from tme.tables import Rows
 from tme.tissue.types import Mask, TissueMask
+from tme.units import um2_to_mm2
 
 Numbers = NDArray[np.float64]
 
@@ -95,6 +98,18 @@ class SlideContext:
             return None
         return distance_to_vessels(self.vessels["geometry"], self.mpp, self.tissue)
 
+    @cached_property
+    def walls(self) -> Walls | None:
+        """Where the slide's vessels lie; None if it has no vessel table."""
+        return None if self.vessels is None else make_walls(self.vessels, self.mpp, self.tissue)
+
+    @cached_property
+    def footprint(self) -> Footprint | None:
+        """Where their area lies; None if it has no vessel table."""
+        if self.vessels is None or self.walls is None:
+            return None
+        return make_footprint(self.vessels["geometry"], self.mpp, self.walls)
+
     @property
     def near_vessels(self) -> NearVessels | None:
         """The slide's own vessels, else those of the section registered to it, else None."""
@@ -106,7 +121,7 @@ class SlideContext:
 
 @dataclass(frozen=True, eq=False)
 class Objects:
-    """Cells or vessels whose centroid lies in the compartment.
+    """Cells whose centroid lies in the compartment, or vessels that lie there by `Walls.inside`.
 
     Attributes
     ----------
@@ -171,12 +186,32 @@ class Scope:
     @cached_property
     def cells(self) -> Objects | None:
         """Cells in the compartment; None if the slide has no cell table."""
-        return self._inside(self.context.cells)
+        table = self.context.cells
+        if table is None:
+            return None
+        x, y = _centroids(table)
+        block = self.context.tissue.values_at(x, y, self.blocks.labels)
+        return _objects(table, x, y, block, block >= 0)
 
     @cached_property
     def vessels(self) -> Objects | None:
         """Vessels in the compartment; None if the slide has no vessel table."""
-        return self._inside(self.context.vessels)
+        table, walls = self.context.vessels, self.context.walls
+        if table is None or walls is None:
+            return None
+        block = walls.labels_of(self.blocks.labels)
+        return _objects(table, walls.x_um, walls.y_um, block, walls.inside(self.mask))
+
+    def vessel_area_mm2(self, column: str) -> Numbers | None:
+        """(B,) mm² of vessels that lies in each block, whether they count there or not.
+
+        ``column`` of the vessel table is the area, µm². None if the slide has no vessel table.
+        """
+        table, footprint = self.context.vessels, self.context.footprint
+        if table is None or footprint is None:
+            return None
+        values = np.nan_to_num(np.asarray(table[column].cast(pa.float64()).to_numpy(), np.float64))
+        return um2_to_mm2(1.0) * footprint.by_label(values, self.blocks.labels, self.blocks.count)
 
     def by_block(self, objects: Objects, values: Numbers) -> Numbers:
         """(B,) float64 sums of ``values`` (N,) over the objects of each block."""
@@ -197,20 +232,23 @@ class Scope:
             return None
         return self.by_block(self.vessels, self.vessels.weight)
 
-    def _inside(self, table: Rows | None) -> Objects | None:
-        if table is None:
-            return None
-        x, y = (np.asarray(table.column(name).to_numpy(), np.float64) for name in ("x_um", "y_um"))
-        block = self.context.tissue.values_at(x, y, self.blocks.labels)
-        keep = block >= 0
-        return Objects(table, pa.array(keep), x[keep], y[keep], block[keep], _weights(table)[keep])
-
 
 def make_scope(context: SlideContext, name: str, settings: MetricSettings) -> Scope:
     """The compartment ``name`` of a slide, cut into blocks."""
     mask = context.compartments[name] & context.tissue.usable & ~context.excluded
     blocks = make_blocks(mask, context.tissue, settings.block_mm2, settings.cluster_um)
     return Scope(context, name, mask, blocks, settings)
+
+
+def _centroids(table: Rows) -> tuple[Numbers, Numbers]:
+    x, y = (np.asarray(table.column(name).to_numpy(), np.float64) for name in ("x_um", "y_um"))
+    return x, y
+
+
+def _objects(
+    table: Rows, x: Numbers, y: Numbers, block: NDArray[np.int32], keep: NDArray[np.bool_]
+) -> Objects:
+    return Objects(table, pa.array(keep), x[keep], y[keep], block[keep], _weights(table)[keep])
 
 
 def _weights(table: Rows) -> Numbers:

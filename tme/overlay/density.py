@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from tme.regions.walls import Walls
 from tme.tables import Rows
 from tme.tissue.types import TissueMask
 from tme.units import px_to_um2, um2_to_mm2
@@ -35,12 +36,21 @@ class Counted:
         Centroids from the slide's top-left corner.
     weight : (n,) float64
         1, or the number of cells in a cluster that could not be parted.
+    walls : Walls, optional
+        Of vessels, which lie where their walls do and not where their centroids do.
     """
 
     title: str
     x_um: Grid
     y_um: Grid
     weight: Grid
+    walls: Walls | None = None
+
+    def usable(self, tissue: TissueMask) -> NDArray[np.bool_]:
+        """(n,) bool: which lie in usable tissue."""
+        if self.walls is not None:
+            return self.walls.inside(tissue.usable)
+        return np.asarray(tissue.values_at(self.x_um, self.y_um, tissue.usable), np.bool_)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,10 +72,15 @@ class DensityMap:
     top_per_mm2: float
 
 
-def counted_objects(cells: Rows | None, vessels: pa.Table | None) -> Counted | None:
-    """Vessels where there are any; else TILs, else positive cells, else all nuclei; None without a table."""
+def counted_objects(
+    cells: Rows | None, vessels: pa.Table | None, walls: Walls | None = None
+) -> Counted | None:
+    """Vessels where there are any; else TILs, else positive cells, else all nuclei; None without a table.
+
+    ``walls`` are those of the vessels.
+    """
     if vessels is not None:
-        return _counted("vessels", vessels, np.ones(vessels.num_rows))
+        return replace(_counted("vessels", vessels, np.ones(vessels.num_rows)), walls=walls)
     if cells is None:
         return None
     weight = pc.fill_null(cells.column("cluster_count"), 1).to_numpy().astype(np.float64)
@@ -92,7 +107,7 @@ def per_square(counted: Counted | None, tissue: TissueMask, side_um: float) -> t
              for mask in (usable, tissue.tissue & ~usable)]  # fmt: skip
     counts = np.zeros(shape)
     if counted is not None and counted.x_um.size:
-        inside = tissue.values_at(counted.x_um, counted.y_um, usable)
+        inside = counted.usable(tissue)
         row = np.minimum((counted.y_um / side_um).astype(np.int64), shape[0] - 1)[inside]
         column = np.minimum((counted.x_um / side_um).astype(np.int64), shape[1] - 1)[inside]
         np.add.at(counts, (row, column), counted.weight[inside])

@@ -22,6 +22,7 @@ from tme.overlay.frame import render_page
 from tme.overlay.layers import field_objects, mask_rings, reduced_mask
 from tme.overlay.overview import Overview, data_url, indexed_png_bytes, jpeg_bytes, read_overview
 from tme.overlay.palette import DENSITY_COLOURS, artefact_colour, density_ramp, region_colour, rgb
+from tme.regions.walls import make_walls
 from tme.safety import script_json
 from tme.slide.types import Slide
 from tme.stains.types import StainProfile
@@ -86,7 +87,8 @@ def write_overlay(
     The same input gives the same bytes.
     """
     seen = overview or read_overview(slide)
-    counted = counted_objects(cells, vessels)
+    walls = None if vessels is None else make_walls(vessels, slide.info.mpp, tissue)
+    counted = counted_objects(cells, vessels, walls)
     fields = choose_fields(slide.info, tissue, counted, settings.fields, settings.field_um)
     density = density_map(counted, tissue) if counted is not None else None
     data = {
@@ -224,7 +226,7 @@ def _field_entry(number: int, field: Field, counted: Counted | None, tissue: Tis
 def _count_text(field: Field, counted: Counted, tissue: TissueMask) -> str:
     """What is counted in the field's usable part, and its density there."""
     inside = inside_field(field, counted.x_um, counted.y_um)
-    inside &= tissue.values_at(counted.x_um, counted.y_um, tissue.usable)
+    inside &= counted.usable(tissue)
     number = float(counted.weight[inside].sum())
     height, width = tissue.shape
     x_um = (np.arange(width) + 0.5) * tissue.mpp

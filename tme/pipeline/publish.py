@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from tme import __version__
 from tme.cells.types import CELL_SCHEMA, Cells
@@ -22,6 +24,7 @@ from tme.pipeline.outcome import Outcome
 from tme.pipeline.source import TravellingSlide
 from tme.pipeline.stage_store import StageStore
 from tme.regions import Regions, tissue_geojson
+from tme.regions.walls import make_walls
 from tme.stains import StainProfile
 from tme.store import new_artefact, write_json
 from tme.tables import ROW_GROUP, SavedTable, write_parquet, write_slices
@@ -159,7 +162,10 @@ def _write_tables(target: Path, slide_id: str, found: Findings) -> None:
         write_slices(target / "cells.parquet", CELL_SCHEMA, slices)
         write_cells_geojson(target / "cells.geojson.gz", SavedTable(target / "cells.parquet"), slide_id)
     if found.vessels is not None:
-        table = _placed(found.vessels.table, found.regions)
+        table = found.vessels.table
+        if found.regions is not None:
+            walls = make_walls(table, found.slide.info.mpp, found.tissue)
+            table = _named(table, found.regions.compartment_of(walls))
         if found.measurements is not None:
             table = mark_hotspots(table, found.measurements)
         (target / "vessels.parquet").unlink()
@@ -168,10 +174,14 @@ def _write_tables(target: Path, slide_id: str, found: Findings) -> None:
 
 
 def _placed(table: pa.Table, regions: Regions | None) -> pa.Table:
-    """The table with each object's compartment."""
+    """The table with each cell's compartment."""
     if regions is None:
         return table
     names = regions.compartment_at(table["x_um"].to_numpy(), table["y_um"].to_numpy())
+    return _named(table, names)
+
+
+def _named(table: pa.Table, names: NDArray[np.object_]) -> pa.Table:
     index = table.schema.get_field_index("compartment")
     return table.set_column(index, "compartment", pa.array(names, pa.string()))
 

@@ -13,6 +13,7 @@ from tme.tissue.types import Mask
 from tme.units import px_to_um, um_to_px
 
 Numbers = NDArray[np.float64]
+Indices = NDArray[np.int64]
 
 
 def rasterise(
@@ -39,30 +40,55 @@ def rasterise(
     """
     mask = np.zeros(shape, dtype=bool)
     for polygon in polygons:
-        ends = _edges(polygon, mask_mpp, slide_mpp)
-        if len(ends):
-            _fill(mask, *_cuts(ends, shape[0]))
+        edges, _ = _edges([polygon], mask_mpp, slide_mpp)
+        if len(edges):
+            _, row, x = _cuts(edges, shape[0])
+            _fill(mask, row, x)
     return mask
 
 
-def _edges(polygon: BaseGeometry, mask_mpp: float, slide_mpp: float) -> Numbers:
-    """(N, 4) float64 edges x0, y0, x1, y1 in mask pixels, y0 < y1; level ones left out."""
-    scale = um_to_px(px_to_um(1.0, slide_mpp), mask_mpp)
-    found = []
-    for part in shapely.get_parts(polygon):
-        for ring in shapely.get_rings(part):
-            points = shapely.get_coordinates(ring) * scale
-            found.append(np.hstack([points[:-1], points[1:]]))
-    if not found:
-        return np.empty((0, 4))
-    edges = np.vstack(found)
+def pixels_within(
+    polygons: Sequence[BaseGeometry], shape: tuple[int, int], mask_mpp: float, slide_mpp: float
+) -> tuple[Indices, Indices]:
+    """Pixels of each of many small polygons, by the rule of `rasterise`.
+
+    Returns
+    -------
+    owner : (P,) int64
+        Polygon of each pixel, ascending.
+    pixel : (P,) int64
+        Its place in an (H, W) mask read row by row. Where polygons overlap it is in both.
+    """
+    edges, edge_owner = _edges(polygons, mask_mpp, slide_mpp)
+    edge, row, x = _cuts(edges, shape[0])
+    owner, column = edge_owner[edge], _columns(x, shape[1])
+    order = np.lexsort((column, row, owner))
+    owner, row, column = owner[order], row[order], column[order]
+    # A line is inside from its odd cuts to its even ones.
+    starts, counts = column[::2], column[1::2] - column[::2]
+    place = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.repeat(owner[::2], counts), np.repeat(row[::2] * shape[1] + starts, counts) + place
+
+
+def _edges(polygons: Sequence[BaseGeometry], mask_mpp: float, slide_mpp: float) -> tuple[Numbers, Indices]:
+    """(N, 4) float64 edges x0, y0, x1, y1 in mask pixels, y0 < y1, and the polygon (N,) of each.
+
+    Level edges are left out.
+    """
+    parts, of_part = shapely.get_parts(np.asarray(polygons, dtype=object), return_index=True)
+    rings, of_ring = shapely.get_rings(parts, return_index=True)
+    points, ring = shapely.get_coordinates(rings, return_index=True)
+    points = points * um_to_px(px_to_um(1.0, slide_mpp), mask_mpp)
+    edges = np.hstack([points[:-1], points[1:]])
     upward = edges[:, 1] > edges[:, 3]
     edges[upward] = edges[upward][:, [2, 3, 0, 1]]
-    return edges[edges[:, 1] < edges[:, 3]]
+    # From one ring's last corner to the next one's first there is no edge.
+    kept = (ring[:-1] == ring[1:]) & (edges[:, 1] < edges[:, 3])
+    return edges[kept], of_part[of_ring[ring[:-1][kept]]]
 
 
-def _cuts(edges: Numbers, height: int) -> tuple[NDArray[np.int64], Numbers]:
-    """Rows (K,) int64 and x (K,) float64 in mask pixels where edges cut the lines of pixel centres."""
+def _cuts(edges: Numbers, height: int) -> tuple[Indices, Indices, Numbers]:
+    """Edge and row, (K,) int64, and x (K,) in mask pixels, where edges cut the lines of pixel centres."""
     # Row r has its centre at r + ½; an edge spans those with y0 <= r + ½ < y1.
     first = np.clip(np.ceil(edges[:, 1] - 0.5), 0, height).astype(np.int64)
     last = np.clip(np.ceil(edges[:, 3] - 0.5), 0, height).astype(np.int64)
@@ -70,12 +96,17 @@ def _cuts(edges: Numbers, height: int) -> tuple[NDArray[np.int64], Numbers]:
     edge = np.repeat(np.arange(len(edges)), counts)
     row = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts) + first[edge]
     x0, y0, x1, y1 = edges[edge].T
-    return row, x0 + (row + 0.5 - y0) * ((x1 - x0) / (y1 - y0))
+    return edge, row, x0 + (row + 0.5 - y0) * ((x1 - x0) / (y1 - y0))
 
 
-def _fill(mask: Mask, row: NDArray[np.int64], x: Numbers) -> None:
+def _columns(x: Numbers, width: int) -> Indices:
+    """First pixel (K,) int64 whose centre lies right of, or on, each cut, within the mask."""
+    return np.clip(np.ceil(x - 0.5), 0, width).astype(np.int64)
+
+
+def _fill(mask: Mask, row: Indices, x: Numbers) -> None:
     """Set the pixels right of an odd number of cuts, in the rows the cuts lie in."""
-    column = np.clip(np.ceil(x - 0.5), 0, mask.shape[1]).astype(np.int64)
+    column = _columns(x, mask.shape[1])
     if len(row) == 0 or column.max() == column.min():
         return
     top, left = int(row.min()), int(column.min())

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from shapely.geometry import MultiPolygon, Polygon
 
+from tme.regions.walls import Walls
 from tme.tissue.types import Mask, TissueMask
 
 TUMOUR, STROMA, PERITUMOUR = "Tumor", "Stroma", "Peritumour"
@@ -91,4 +92,11 @@ class Regions:
         names = np.full(len(np.asarray(x_um)), None, dtype=object)
         for name, mask in self.compartments.items():
             names[self.tissue.values_at(x_um, y_um, mask)] = name
+        return names
+
+    def compartment_of(self, walls: Walls) -> NDArray[np.object_]:
+        """The most specific compartment of vessels, by `Walls.inside`; (N,) object as `compartment_at`."""
+        names = np.full(len(walls.x_um), None, dtype=object)
+        for name, mask in self.compartments.items():
+            names[walls.inside(mask)] = name
         return names

@@ -76,9 +76,15 @@ class TissueMask:
         covered = np.count_nonzero(mask[:, :whole], axis=1) + mask[:, whole:] @ columns[whole:]
         return px_to_mm2(float(rows @ covered), self.mpp)
 
-    def values_at(self, x_um: NDArray[np.float64], y_um: NDArray[np.float64], mask: NDArray) -> NDArray:
-        """Values of an (H, W) array on this grid at points given in µm; points are clipped to the grid."""
+    def pixel_at(
+        self, x_um: NDArray[np.float64], y_um: NDArray[np.float64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows and columns (N,) of points given in µm; points are clipped to the grid."""
         height, width = self.shape
         column = np.clip((np.asarray(x_um) / self.mpp).astype(np.int64), 0, width - 1)
         row = np.clip((np.asarray(y_um) / self.mpp).astype(np.int64), 0, height - 1)
-        return mask[row, column]
+        return row, column
+
+    def values_at(self, x_um: NDArray[np.float64], y_um: NDArray[np.float64], mask: NDArray) -> NDArray:
+        """Values of an (H, W) array on this grid at points given in µm; points are clipped to the grid."""
+        return mask[self.pixel_at(x_um, y_um)]

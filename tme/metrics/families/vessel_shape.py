@@ -11,7 +11,6 @@ from tme.metrics.bootstrap import bounded_estimate, median_estimate
 from tme.metrics.family import METRICS, Family
 from tme.metrics.scope import Scope, SlideContext
 from tme.metrics.types import ColumnSpec, Estimate
-from tme.units import um2_to_mm2
 
 LUMEN_UM = 4.0
 LARGE_UM = 30.0
@@ -20,6 +19,9 @@ FEW_LUMENS_PCT = 5.0
 NET_UM2 = 20_000.0
 """Filled area of a round vessel 160 µm wide; the largest of two real CD31 fields has 1,400 µm²."""
 ZIELINSKI = "Zieliński, calibre classes below and from 30 µm with the share of open lumens"
+IN_PART = (
+    "a vessel on the border, counted or not, by the share of its pixels on tissue that lie in the compartment"
+)
 MORPHOLOGY = "prognostic shape of vessels, PubMed 24146798"
 
 COLUMNS = (
@@ -27,10 +29,14 @@ COLUMNS = (
         "vessel_area_pct",
         "%",
         "bounded",
-        "share of the evaluable area inside vessels, lumen included",
-        "100 Σ filled area / evaluable area",
+        "area inside vessels, lumen included, over the evaluable area",
+        f"100 Σ filled area / evaluable area; {IN_PART}; at most 100",
         "Marien 2016, PLoS ONE e0161496",
-        ("A collapsed vessel counts with its wall alone.",),
+        (
+            "A collapsed vessel counts with its wall alone.",
+            "A lumen wider than tissue.max_hole_mm2 is no tissue: it is part of the vessel's area, and not "
+            "of the evaluable one.",
+        ),
         "vessels",
     ),
     ColumnSpec(
@@ -38,7 +44,7 @@ COLUMNS = (
         "%",
         "bounded",
         "share of the evaluable area that is stained vessel wall",
-        "100 Σ stained area / evaluable area",
+        f"100 Σ stained area / evaluable area; {IN_PART}",
         "Marien 2016, PLoS ONE e0161496",
         (
             "Over 15 % without lumens, or mostly in nets larger than a vessel: the tumour carries the marker "
@@ -104,8 +110,9 @@ def measure(scope: Scope) -> dict[str, Estimate]:
     blocks, settings, number = scope.blocks, scope.settings, len(vessels)
     found = {}
     for name, column in (("vessel_area_pct", "area_um2"), ("endothelium_area_pct", "endothelium_area_um2")):
-        area_mm2 = um2_to_mm2(1.0) * scope.by_block(vessels, np.nan_to_num(vessels.numbers(column)))
-        found[name] = bounded_estimate(name, area_mm2, blocks.areas_mm2, number, settings)
+        area_mm2 = scope.vessel_area_mm2(column)
+        if area_mm2 is not None:
+            found[name] = bounded_estimate(name, area_mm2, blocks.areas_mm2, number, settings)
     counts = scope.by_block(vessels, vessels.weight)
     for name, chosen in (
         ("lumen_vessel_pct", vessels.numbers("lumen_area_um2") >= math.pi / 4 * LUMEN_UM**2),

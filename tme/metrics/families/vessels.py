@@ -23,9 +23,9 @@ COLUMNS = (
         "n_vessels",
         "",
         "count",
-        "separate CD31+ or CD34+ objects whose centroid lies inside the compartment; no lumen is needed, and "
-        "single positive leucocytes are left out",
-        "rows of vessels.parquet",
+        "separate CD31+ or CD34+ objects with most of their outline inside the compartment; no lumen is "
+        "needed, and single positive leucocytes are left out",
+        "rows of vessels.parquet; of what of the outline lies on tissue more than half is inside",
         "Weidner 1991, N Engl J Med 324:1; Marien 2016, PLoS ONE e0161496",
         CONFOUNDERS,
         "vessels",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,8 @@ class Histogram:
     Attributes
     ----------
     counts : (B, K) float64
-        Pixels of each block in each bin [k·width, (k+1)·width) µm.
+        Pixels of each block in each bin ((k-1)·width, k·width] µm; the first holds those at 0 alone, a
+        vessel's own.
     width_um : float
     beyond : (B,) float64
         Pixels of each block beyond the limit asked for.
@@ -39,7 +41,7 @@ class Histogram:
         before = np.where(place > 0, reached[rows, np.maximum(place - 1, 0)], 0.0)
         inside = reached[rows, place] - before
         share = np.divide(goal[:, 0] - before, inside, out=np.zeros(len(place)), where=inside > 0)
-        return np.asarray((place + share) * self.width_um)
+        return np.asarray(np.where(place > 0, place - 1 + share, 0.0) * self.width_um)
 
 
 def distance_histogram(
@@ -48,15 +50,15 @@ def distance_histogram(
     """Histogram of an (H, W) float32 map over blocks, (H, W) int32 with -1 outside."""
     inside = labels >= 0
     longest = float(distance_um.max(where=inside, initial=0.0))
-    width = max(BIN_UM, longest / (MAX_BINS - 1))
-    bins = int(longest / width) + 1
+    width = max(BIN_UM, longest / (MAX_BINS - 2))
+    bins = math.ceil(longest / width) + 1
     counts = np.zeros(blocks * bins, np.int64)
     beyond = np.zeros(blocks, np.int64)
     for start in range(0, labels.shape[0], ROWS):
         keep = inside[start : start + ROWS]
         block = labels[start : start + ROWS][keep].astype(np.int64)
         away = distance_um[start : start + ROWS][keep]
-        place = np.minimum((away / width).astype(np.int64), bins - 1)
+        place = np.minimum(np.ceil(away / width).astype(np.int64), bins - 1)
         counts += np.bincount(block * bins + place, minlength=blocks * bins)
         beyond += np.bincount(block[away > limit_um], minlength=blocks)
     return Histogram(counts.reshape(blocks, bins).astype(np.float64), width, beyond.astype(np.float64))

@@ -18,6 +18,7 @@ from tme.metrics.bootstrap import (
     positive_interval,
     standard_error,
 )
+from tme.metrics.distance import distance_at
 from tme.metrics.family import METRICS, Family
 from tme.metrics.intervals import MIN_BLOCKS_FOR_OWN_PHI
 from tme.metrics.scope import NearVessels, Objects, Scope
@@ -53,8 +54,8 @@ COLUMNS = (
         "µm",
         "positive",
         "median distance from a TIL to the nearest vessel",
-        "median over TILs of the distance from the pixel of the centroid, on the tissue grid, to the nearest "
-        f"filled vessel outline; 0 inside one; {WHERE}; fewer than {MIN_TILS} TILs: empty",
+        "median over TILs of the distance from the centroid, read between the pixels of the tissue grid, to "
+        f"the nearest filled vessel outline; 0 inside one; {WHERE}; fewer than {MIN_TILS} TILs: empty",
         "",
         (
             "Shorter wherever vessels are denser, whether TILs keep to them or not: read it beside "
@@ -230,8 +231,8 @@ def _tils(scope: Scope, cells: Objects, vessels: NearVessels) -> Tils:
     weight, block = cells.weight[til], cells.block[til]
     if vessels.distance_um is None:
         return Tils(np.full(len(weight), np.inf), block, weight)
-    distance = scope.context.tissue.values_at(cells.x_um[til], cells.y_um[til], vessels.distance_um)
-    return Tils(distance.astype(np.float64), block, weight)
+    x, y = cells.x_um[til], cells.y_um[til]
+    return Tils(distance_at(x, y, vessels.distance_um, scope.context.tissue), block, weight)
 
 
 def _sides(scope: Scope, tils: Tils, vessels: NearVessels) -> Sides:

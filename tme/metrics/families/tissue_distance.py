@@ -21,7 +21,8 @@ COLUMNS = (
         "µm",
         "positive",
         "median distance from evaluable tissue to the nearest vessel of the slide",
-        "median over evaluable pixels of the distance to the nearest filled vessel outline; 0 inside one",
+        "median over centres of evaluable pixels of the distance to the nearest filled vessel outline; 0 "
+        "inside one",
         POTTS,
         (EDGE,),
         "vessels",
@@ -31,7 +32,8 @@ COLUMNS = (
         "µm",
         "positive",
         "distance to the nearest vessel that 90 % of the evaluable tissue keeps within",
-        "90th percentile over evaluable pixels of the distance to the nearest filled vessel outline",
+        "90th percentile over centres of evaluable pixels of the distance to the nearest filled vessel "
+        "outline; 0 inside one",
         POTTS,
         (EDGE,),
         "vessels",

@@ -10,8 +10,8 @@ STAGES: dict[str, int] = {
     "section": 2,
     "cells": 12,
     "vessels": 5,
-    "regions": 1,
-    "measure": 5,
-    "overlay": 2,
+    "regions": 2,
+    "measure": 6,
+    "overlay": 3,
     "register": 1,
 }

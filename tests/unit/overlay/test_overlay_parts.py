@@ -20,6 +20,7 @@ from tme.overlay.density import OUTSIDE, Counted, counted_objects, density_map, 
 from tme.overlay.fields import BORDER, HIGHEST, MEDIAN, ORDER, RANDOM, Field, choose_fields
 from tme.overlay.layers import field_objects, mask_rings, reduced_mask
 from tme.overlay.overview import jpeg_bytes, read_overview, write_thumbnail
+from tme.regions.walls import make_walls
 from tme.testing.memory import ArraySlide
 
 
@@ -49,6 +50,20 @@ class TestCounted:
         assert vessels is not None
         assert vessels.title == "vessels"
         assert counted_objects(None, None) is None
+
+    def test_a_vessel_lies_where_its_wall_does(self) -> None:
+        tissue = tissue_mask(plain_slide(1200, 1200))
+        rows, columns = (np.mgrid[:150, :150] + 0.5) * tissue.mpp
+        tissue.tissue[np.hypot(columns - 300, rows - 300) < 70] = False
+        ring = shapely.Point(600, 600).buffer(160)
+        vessels = vessel_table(
+            1, 1200, 1200, 0.5, x_um=[300.0], y_um=[300.0], geometry=[shapely.to_wkb(ring)]
+        )
+        found = counted_objects(None, vessels, make_walls(vessels, 0.5, tissue))
+        assert found is not None
+        assert found.usable(tissue).tolist() == [True]
+        assert per_square(found, tissue, 100.0)[0].sum() == 1
+        assert not replace(found, walls=None).usable(tissue).any()
 
 
 class TestDensity:

@@ -260,6 +260,9 @@ def test_grains_among_what_is_positive_add_none(
         assert run_slide(asked).status == "ok"
         found = read_json(asked.folder / "measurements.json")["compartments"][0]
         counts.append(found["estimates"][what]["value"])
+        if what == "n_vessels":
+            named = pq.read_table(asked.folder / "vessels.parquet")["compartment"]
+            assert len(named) - named.null_count == counts[-1]
     plain, grains = counts
     assert plain > 10
     # A grain that lies on a positive cell hides it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from random import Random
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from tme.change.compare import fold_change
 from tme.change.pool import Side
 from tme.config import ChangeSettings, MetricSettings
 from tme.metrics.blocks import make_blocks
-from tme.metrics.bootstrap import bounded_estimate, median_estimate, weighted_quantile
+from tme.metrics.bootstrap import bounded_estimate, median_estimate, mixture_quantile, weighted_quantile
 from tme.metrics.intervals import count_density, density_interval, own_overdispersion
 from tme.metrics.types import BlockSums
 
@@ -107,6 +108,39 @@ def test_the_weighted_median_is_the_median(values: list[float]) -> None:
     assert estimate.value == pytest.approx(np.median(values))
     if estimate.ci_low is not None:
         assert estimate.ci_low <= estimate.value <= estimate.ci_high
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.1, 1e4), st.floats(0.1, 10)), min_size=1, max_size=60),
+    st.integers(1, 5),
+    st.integers(0, 100),
+)
+def test_copies_of_a_slide_have_its_own_quantiles(
+    found: list[tuple[float, float]], copies: int, percent: int
+) -> None:
+    values, weights = np.array(found).T
+    spread = median_estimate("m", values, np.arange(len(values)) % 5, 5, QUICK, weights).spread
+    assert spread is not None
+    spread = replace(spread, level=percent / 100)
+    assert mixture_quantile([spread] * copies) == pytest.approx(spread.points[percent], rel=1e-9)
+
+
+@given(
+    st.lists(st.lists(st.floats(0.1, 1e4), min_size=1, max_size=40), min_size=1, max_size=4),
+    st.randoms(use_true_random=False),
+)
+def test_a_pooled_median_lies_among_the_slides_and_forgets_their_order(
+    found: list[list[float]], random: Random
+) -> None:
+    estimates = [
+        median_estimate("m", np.array(values), np.zeros(len(values), np.int32), 1, QUICK) for values in found
+    ]
+    spreads = [estimate.spread for estimate in estimates if estimate.spread is not None]
+    pooled = mixture_quantile(spreads)
+    own = [estimate.value for estimate in estimates]
+    assert min(own) * (1 - 1e-8) <= pooled <= max(own) * (1 + 1e-8)
+    random.shuffle(spreads)
+    assert mixture_quantile(spreads) == pytest.approx(pooled, rel=1e-9)
 
 
 sides = st.builds(

@@ -16,6 +16,7 @@ from tme.change.types import SlideResult
 from tme.metrics.bootstrap import (
     bounded_interval,
     draws,
+    mixture_quantile,
     plain_interval,
     positive_interval,
     ratio,
@@ -268,17 +269,9 @@ def _share(parts: Sequence[Part], plain: Side, name: str) -> Side:
 def _quantile(parts: Sequence[Part], plain: Side) -> Side:
     """The quantile of the mixture of the slides' distributions."""
     spreads = [part.estimate.spread for part in parts if part.estimate.spread is not None]
-    weights = np.array([spread.weight for spread in spreads]) / math.fsum(spread.weight for spread in spreads)
-    places = np.unique(np.concatenate([spread.points for spread in spreads]))
-    levels = np.linspace(0, 1, len(spreads[0].points))
-    # Where points coincide the distribution jumps; the highest level belongs to the point.
-    reached = np.zeros(len(places))
-    for weight, spread in zip(weights, spreads, strict=True):
-        points = np.asarray(spread.points)
-        last = np.searchsorted(points, points, side="right") - 1
-        reached += weight * np.interp(places, points, levels[last], left=0.0, right=1.0)
-    value = float(np.interp(spreads[0].level, reached, places))
-    error = _combined_error(parts, weights.tolist(), plain.blocks)
+    total = math.fsum(spread.weight for spread in spreads)
+    value = mixture_quantile(spreads)
+    error = _combined_error(parts, [spread.weight / total for spread in spreads], plain.blocks)
     low, high = positive_interval(value, error, plain.blocks)
     return replace(plain, value=value, low=low, high=high, se=error)
 

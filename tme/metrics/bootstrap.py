@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -156,6 +157,29 @@ def weighted_quantile(values: Numbers, weights: Numbers, level: float) -> Number
         after = int(np.searchsorted(reached, reached[first], side="right")) if exact else first
         out[row] = (values[first] + values[min(after, len(values) - 1)]) / 2
     return out
+
+
+def mixture_quantile(spreads: Sequence[Spread]) -> float:
+    """The quantile of several distributions together, each weighing as its spread says; at least one spread.
+
+    A distribution is known by its quantiles at evenly spaced levels, and each stands for the levels nearest
+    to it: a step function, as that of a slide's objects is. What is stored tells a level to one step, so the
+    answer is the mean of the mixture's quantiles over the one step around ``level``. Copies of one slide
+    give its own value.
+    """
+    step = 1 / (len(spreads[0].points) - 1)
+    masses = []
+    for spread in spreads:
+        mass = np.full(len(spread.points), spread.weight)
+        # The first and the last point have levels on one side alone.
+        mass[[0, -1]] /= 2
+        masses.append(mass)
+    points, mass = np.concatenate([spread.points for spread in spreads]), np.concatenate(masses)
+    order = np.argsort(points, kind="stable")
+    reached = np.cumsum(mass[order]) / mass.sum()
+    low, high = spreads[0].level - step / 2, spreads[0].level + step / 2
+    share = np.diff(np.clip(reached, low, high), prepend=low)
+    return float(share @ points[order] / share.sum())
 
 
 def median_estimate(

@@ -11,6 +11,9 @@ DENSITY_SE = (
     "less than Poisson's law says, but the interval at least that of two Poisson counts; positive: block "
     "bootstrap"
 )
+SEVERAL = (
+    "several slides: ΣN/ΣA; medians and percentiles over the objects of all; indices as their formula says"
+)
 
 
 def _change(name: str, unit: str, definition: str, formula: str = "", source: str = "") -> ColumnSpec:
@@ -26,8 +29,8 @@ PAIR_COLUMNS: tuple[ColumnSpec, ...] = (
     key_column("kind", "count density, positive, bounded or index: how its change is judged"),
     key_column("timepoint_pre", "earlier time point"),
     key_column("timepoint_post", "later time point"),
-    _change("value_pre", "metric's", "value before, several slides pooled", "ΣN/ΣA, never a mean of slides"),
-    _change("value_post", "metric's", "value after, several slides pooled", "ΣN/ΣA, never a mean of slides"),
+    _change("value_pre", "metric's", "value before, several slides pooled", SEVERAL),
+    _change("value_post", "metric's", "value after, several slides pooled", SEVERAL),
     _change("n_pre", "", "objects behind value_pre"),
     _change("n_post", "", "objects behind value_post"),
     _change("area_pre_mm2", "mm²", "evaluable area behind value_pre"),

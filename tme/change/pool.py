@@ -13,22 +13,23 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tme.change.types import SlideResult
+from tme.config import MetricSettings
 from tme.metrics.bootstrap import (
     bounded_interval,
     draws,
     mixture_quantile,
-    plain_interval,
     positive_interval,
     ratio,
     ratio_error,
 )
-from tme.metrics.intervals import MIN_BLOCKS_FOR_OWN_PHI, density_interval, overdispersion
+from tme.metrics.family import family_of
+from tme.metrics.intervals import Information, density_interval, overdispersion
 from tme.metrics.measure import area_reason, nuclei_reason
 from tme.metrics.spill import spill
 from tme.metrics.types import BlockSums, ColumnSpec, Compartment, Estimate, Measurements
 
 SECTIONS = "serial sections of one block taken once"
-WEIGHTED = "slides weighted by evaluable area"
+NOT_POOLED = "not defined for several slides together"
 
 
 @dataclass(frozen=True)
@@ -213,7 +214,7 @@ def _several(parts: Sequence[Part], metric: ColumnSpec) -> Side:
         return _share(parts, plain, metric.name)
     if all(part.estimate.spread is not None for part in parts):
         return _quantile(parts, plain)
-    return _weighted(parts, plain)
+    return _by_family(parts, plain, metric)
 
 
 def _joined(parts: Sequence[Part]) -> BlockSums:
@@ -258,10 +259,7 @@ def _share(parts: Sequence[Part], plain: Side, name: str) -> Side:
     settings = parts[0].measurements.settings
     error = ratio_error(sums, draws(len(sums.numerator), settings["bootstrap"], settings["seed"], name))
     weights = [math.fsum(part.estimate.sums.denominator) for part in parts if part.estimate.sums is not None]
-    if error is not None:
-        error = (
-            error * math.sqrt(_inflation(parts, weights)) if plain.blocks >= MIN_BLOCKS_FOR_OWN_PHI else None
-        )
+    error = _information(parts, weights, plain.blocks).error(error)
     low, high = bounded_interval(value, error, plain.blocks)
     return replace(plain, value=value, low=low, high=high, se=error)
 
@@ -276,19 +274,37 @@ def _quantile(parts: Sequence[Part], plain: Side) -> Side:
     return replace(plain, value=value, low=low, high=high, se=error)
 
 
-def _weighted(parts: Sequence[Part], plain: Side) -> Side:
-    """An index has no sums behind it: slides weighted by area, and the note says so."""
-    total = math.fsum(part.compartment.area_mm2 for part in parts)
-    weights = [part.compartment.area_mm2 / total for part in parts]
-    value = math.fsum(w * float(part.estimate.value or 0) for w, part in zip(weights, parts, strict=True))
-    error = _combined_error(parts, weights, plain.blocks)
-    low, high = plain_interval(value, error, plain.blocks)
-    return replace(plain, value=value, low=low, high=high, se=error, notes=(*plain.notes, WEIGHTED))
+def _by_family(parts: Sequence[Part], plain: Side, metric: ColumnSpec) -> Side:
+    """An index as its own family pools it: of all squares, fields, vessels or areas together.
+
+    Never a mean of slides weighted by their area: a maximum or a ratio of two densities is none. Empty, with
+    the reason, where the family does not say how.
+    """
+    how = family_of(metric.name).pool
+    if how is None:
+        return replace(plain, notes=(*plain.notes, f"{metric.name} is {NOT_POOLED}"))
+    settings = MetricSettings.model_validate(parts[0].measurements.settings)
+    information = _information(parts, [float(part.estimate.n or 0) for part in parts], plain.blocks)
+    found = how(metric.name, [part.estimate for part in parts], settings, information)
+    return replace(
+        plain,
+        value=found.value if isinstance(found.value, int | float) else None,
+        low=found.ci_low,
+        high=found.ci_high,
+        n=found.n,
+        se=found.se,
+        notes=(*plain.notes, found.note) if found.note else plain.notes,
+    )
+
+
+def _information(parts: Sequence[Part], weights: Sequence[float], blocks: float) -> Information:
+    numbers = {block: number for number, block in enumerate(_sections(parts))}
+    return Information(blocks, _inflation(parts, weights), tuple(numbers[part.block] for part in parts))
 
 
 def _combined_error(parts: Sequence[Part], weights: Sequence[float], blocks: float) -> float | None:
     errors = [part.estimate.se for part in parts]
-    if blocks < MIN_BLOCKS_FOR_OWN_PHI or any(error is None for error in errors):
+    if any(error is None for error in errors):
         return None
     variance = math.fsum((w * error) ** 2 for w, error in zip(weights, errors, strict=True) if error)
-    return math.sqrt(variance * _inflation(parts, weights))
+    return _information(parts, weights, blocks).error(math.sqrt(variance))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tme.config import MetricSettings
-from tme.metrics.intervals import MIN_BLOCKS_FOR_OWN_PHI, t_quantile
+from tme.metrics.intervals import MIN_BLOCKS_FOR_OWN_PHI, Information, t_quantile
 from tme.metrics.types import BlockSums, Estimate, Spread
 from tme.tables import significant
 
@@ -122,11 +122,20 @@ def quantile_estimate(
 
 
 def index_estimate(
-    value: float, replicates: Numbers, n: int, blocks: int, highest: float = math.inf
+    value: float,
+    replicates: Numbers,
+    n: int,
+    blocks: int,
+    highest: float = math.inf,
+    information: Information | None = None,
 ) -> Estimate:
-    """An index between 0 and ``highest``, from its value and bootstrap replicates (R,); NaN is left out."""
-    error = standard_error(replicates[np.isfinite(replicates)], blocks)
-    low, high = plain_interval(value, error, blocks)
+    """An index between 0 and ``highest``, from its value and bootstrap replicates (R,); NaN is left out.
+
+    ``information`` says how much the blocks tell, where they are of several slides.
+    """
+    information = information or Information(blocks)
+    error = information.error(standard_error(replicates[np.isfinite(replicates)], blocks))
+    low, high = plain_interval(value, error, information.blocks)
     return Estimate(
         value,
         None if low is None else max(low, 0.0),
@@ -135,7 +144,7 @@ def index_estimate(
         None,
         blocks,
         error,
-        _why_none(error, blocks),
+        _why_none(error, information.blocks),
     )
 
 
@@ -220,7 +229,7 @@ def median_estimate(
     return quantile_estimate(name, median, replicates, spread, len(values), blocks)
 
 
-def _why_none(error: float | None, blocks: int) -> str:
+def _why_none(error: float | None, blocks: float) -> str:
     if error is not None:
         return ""
     return FEW_BLOCKS if blocks < MIN_BLOCKS_FOR_OWN_PHI else NO_SCATTER

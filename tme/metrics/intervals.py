@@ -42,6 +42,31 @@ class Density:
     note: str
 
 
+@dataclass(frozen=True)
+class Information:
+    """How much several slides tell together.
+
+    Attributes
+    ----------
+    blocks : float
+        Blocks that add information.
+    repeats : float
+        By how much serial sections, which show the same objects again, raise a variance; 1 without them.
+    block_of : tuple of int
+        Block of each slide: serial sections have the same.
+    """
+
+    blocks: float
+    repeats: float = 1.0
+    block_of: tuple[int, ...] = (0,)
+
+    def error(self, error: float | None) -> float | None:
+        """A standard error made good for serial sections; None with fewer than four blocks."""
+        if error is None or self.blocks < MIN_BLOCKS_FOR_OWN_PHI:
+            return None
+        return error * math.sqrt(self.repeats)
+
+
 def t_quantile(degrees: float) -> float:
     """The .975 quantile of Student's t with ``degrees`` (at least 1) degrees of freedom."""
     return float(stdtrit(max(degrees, 1.0), LEVEL))

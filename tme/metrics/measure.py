@@ -162,5 +162,8 @@ def _rounded(estimate: Estimate) -> Estimate:
         estimate,
         **changed,
         sums=sums,
+        parts={
+            name: tuple(significant(value) for value in values) for name, values in estimate.parts.items()
+        },
         fields=tuple((significant(x), significant(y), significant(r)) for x, y, r in estimate.fields),
     )

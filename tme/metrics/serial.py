@@ -8,7 +8,7 @@ from tme.errors import ArtefactError
 from tme.metrics.spill import Shares
 from tme.metrics.types import BlockSums, Compartment, Estimate, Measurements, Spread
 
-VERSION = 2
+VERSION = 3
 PLAIN = ("value", "ci_low", "ci_high", "n", "phi", "n_blocks", "se", "note")
 
 
@@ -77,6 +77,8 @@ def _estimate_json(estimate: Estimate) -> dict[str, Any]:
     if estimate.spread is not None:
         spread = estimate.spread
         out["spread"] = {"level": spread.level, "points": _joined(spread.points), "weight": spread.weight}
+    if estimate.parts:
+        out["parts"] = {name: _joined(values) for name, values in estimate.parts.items()}
     if estimate.fields:
         out["fields"] = [list(circle) for circle in estimate.fields]
     return out
@@ -92,6 +94,7 @@ def _estimate(raw: dict[str, Any]) -> Estimate:
         note=raw.get("note", ""),
         sums=sums and _sums(sums),
         spread=spread and Spread(spread["level"], _parted(spread["points"]), spread["weight"]),
+        parts={name: _parted(text) for name, text in raw.get("parts", {}).items()},
         fields=tuple((x, y, radius) for x, y, radius in raw.get("fields", [])),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tme.metrics.spill import WHOLE, Shares
@@ -146,6 +146,8 @@ class Estimate:
     note : str
     sums, spread
         What a pool of slides needs.
+    parts : dict of str to tuple of float
+        What else its family needs for that: numbers by block, square or field.
     fields : tuple of (x_um, y_um, radius_um)
         Circles the number was read from, for overlays.
     """
@@ -160,6 +162,7 @@ class Estimate:
     note: str = ""
     sums: BlockSums | None = None
     spread: Spread | None = None
+    parts: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     fields: tuple[tuple[float, float, float], ...] = ()
 
 

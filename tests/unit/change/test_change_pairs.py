@@ -182,12 +182,19 @@ def test_small_pieces_of_different_blocks_reach_the_least_area_together() -> Non
     assert "under 1 mm²" in density(*same, post(TENFOLD)).note
 
 
-def test_a_pool_of_one_slide_is_that_slide_and_of_twins_nearly_so() -> None:
-    slide = result_of([30, 10, 25, 20, 15, 20], stain="CD31", block_id="A")
+@pytest.mark.parametrize("stain", ["CD31", "CD8"])
+def test_a_pool_of_one_slide_is_that_slide_and_so_is_one_of_twins(stain: str) -> None:
+    slide = result_of([30, 10, 25, 20, 15, 20], 12.0, stain=stain, block_id="A")
     twin = replace(slide, keys={**slide.keys, "slide_id": "t", "block_id": "B"})
     single = {row.metric: row for row in changes(slide)}
     for metric, row in {row.metric: row for row in changes(slide, twin)}.items():
-        assert row.value_pre == pytest.approx(single[metric].value_pre, rel=0.03), metric
+        if metric == "mvd_hotspot_per_mm2":
+            # A maximum: the densest fields of both are denser than those of one.
+            assert row.value_pre > single[metric].value_pre
+        elif single[metric].value_pre is None:
+            assert row.value_pre is None
+        else:
+            assert row.value_pre == pytest.approx(single[metric].value_pre, rel=1e-8), metric
 
 
 @pytest.mark.parametrize("metric", ["til_fraction_pct", "til_area_pct", "positive_pct"])

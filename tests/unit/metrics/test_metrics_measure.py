@@ -183,7 +183,7 @@ def test_a_failed_slide_has_one_row_with_its_reason() -> None:
 
 @pytest.mark.parametrize("stain", ["HE", "CD8", "CD31"])
 def test_json_comes_back_without_loss(stain: str) -> None:
-    measured = result_of([12, 5, 9, 7, 30, 2], stain=stain).measurements
+    measured = result_of([12, 5, 9, 7, 30, 2], 12.0, stain=stain).measurements
     assert measured is not None
     text = canonical_json(to_json(measured))
     assert from_json(json.loads(text)) == measured

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,8 @@ from tme.metrics.bootstrap import (
     seeded,
     weighted_quantile,
 )
-from tme.metrics.family import METRICS, Family
+from tme.metrics.family import METRICS, Family, joined_parts
+from tme.metrics.intervals import Information
 from tme.metrics.scope import Objects, Scope
 from tme.metrics.squares import make_squares
 from tme.metrics.types import ColumnSpec, Estimate
@@ -38,6 +40,7 @@ GINI_NAME = "til_gini"
 HOTSPOT_NAME = "til_hotspot_area_pct"
 OVERLAP_NAME = "til_tumour_morisita"
 SQUARES_TEXT = "squares of 0.25 mm² from the slide's corner on, each at least half evaluable and 30 or more"
+TOGETHER = "several slides: over the squares of all"
 CHANCE = "Few TILs are uneven by chance alone: read it beside {}."
 SETTLED = "Its interval does not know that the hotspots would lie elsewhere on another section."
 
@@ -64,7 +67,7 @@ COLUMNS = (
         "/mm²",
         "index",
         "density of TILs that nine tenths of the section's squares do not exceed",
-        f"90th percentile of n_til / evaluable area over {SQUARES_TEXT}",
+        f"90th percentile of n_til / evaluable area over {SQUARES_TEXT}; {TOGETHER}",
         "Saltz 2018, Cell Rep 23:181 (maps of TILs by squares)",
         (
             CHANCE.format(f"{P90_NAME}_random"),
@@ -78,7 +81,7 @@ COLUMNS = (
         "",
         "index",
         "unevenness of the density of TILs between squares: 0 the same everywhere, towards 1 all in one",
-        f"Σ_i Σ_j |x_i − x_j| / (2 n² x̄), x the density of TILs in {SQUARES_TEXT}",
+        f"Σ_i Σ_j |x_i − x_j| / (2 n² x̄), x the density of TILs in {SQUARES_TEXT}; {TOGETHER}",
         "Gini 1912, Variabilità e mutabilità",
         (
             CHANCE.format(f"{GINI_NAME}_random"),
@@ -93,7 +96,8 @@ COLUMNS = (
         "index",
         "share of the squares' evaluable area that lies in hotspots of TILs",
         f"100 · Σ area of squares with Getis and Ord's G* z ≥ {HOT_Z} / Σ area; x the density of TILs, w = 1 "
-        f"for a square and the eight around it; {SQUARES_TEXT}",
+        f"for a square and the eight around it; {SQUARES_TEXT}; several slides: sums of both areas, each hot "
+        "against its own section",
         "Getis and Ord 1992, Geogr Anal 24:189; Ord and Getis 1995, Geogr Anal 27:286; of lymphocytes "
         "Nawaz 2015, Mod Pathol 28:766",
         (
@@ -110,7 +114,7 @@ COLUMNS = (
         "index",
         "how far TILs and the other nuclei share the same squares: 0 never, 1 in the same proportions",
         "2 Σ x_i y_i / ((Σ x_i²/X² + Σ y_i²/Y²) X Y), x and y the numbers of TILs and of all other nuclei in "
-        f"{SQUARES_TEXT}",
+        f"{SQUARES_TEXT}; {TOGETHER}",
         "Horn 1966, Am Nat 100:419; Maley 2015, Breast Cancer Res 17:131",
         (
             "The other nuclei are those of stroma and vessels too, not of tumour cells alone.",
@@ -123,7 +127,7 @@ COLUMNS = (
     _random_column(OVERLAP_NAME, "", ", the other nuclei as they are"),
 )
 NAMES = (P90_NAME, GINI_NAME, HOTSPOT_NAME, OVERLAP_NAME)
-INDICES, HIGHEST = (P90_NAME, GINI_NAME, OVERLAP_NAME), (np.inf, 1.0, 1.0)
+HIGHEST = {P90_NAME: np.inf, GINI_NAME: 1.0, OVERLAP_NAME: 1.0}
 """Those that are a number of the squares however often each is taken, with the highest they can be."""
 
 
@@ -148,6 +152,11 @@ class Grid:
     group: NDArray[np.int64]
     tils: Numbers
     others: Numbers
+
+    def parts(self, name: str) -> dict[str, Numbers]:
+        """What one of `HIGHEST` is made of, each (N,) float64."""
+        beside = {"others": self.others} if name == OVERLAP_NAME else {"areas_mm2": self.areas_mm2}
+        return {"tils": self.tils, **beside, "group": self.group.astype(np.float64)}
 
     def by_group(self, values: Numbers) -> Numbers:
         """(B,) float64 sums of values (N,) over the squares of each group."""
@@ -186,29 +195,56 @@ def make_grid(scope: Scope, cells: Objects) -> Grid:
 
 
 def _observed(grid: Grid, settings: MetricSettings) -> dict[str, Estimate]:
-    count, blocks = len(grid.areas_mm2), int(grid.group.max()) + 1
     number = int(grid.tils.sum())
-    drawn = draws(blocks, settings.bootstrap, settings.seed, "til_grid")
-    step = max(1, CHUNK_VALUES // count)
-    starts = range(0, len(drawn), step)
-    replicates = np.hstack([_indices(grid, drawn[start : start + step, grid.group]) for start in starts])
-    (values,) = _indices(grid, np.ones((1, count))).T
-    found = {
-        name: index_estimate(float(value), of_draws, number, blocks, highest)
-        for name, highest, value, of_draws in zip(INDICES, HIGHEST, values, replicates, strict=True)
-    }
+    found = {name: _index_estimate(name, grid.parts(name), number, settings) for name in HIGHEST}
     area = grid.by_group(grid.areas_mm2)
     hot_area = grid.by_group(grid.areas_mm2 * grid.hot(grid.tils))
     found[HOTSPOT_NAME] = bounded_estimate(HOTSPOT_NAME, hot_area, area, number, settings)
     return {name: _known(estimate, grid) for name, estimate in found.items()}
 
 
-def _indices(grid: Grid, weights: Numbers) -> Numbers:
-    """(3, R) float64: `INDICES` with each square taken as often as the weights (R, N) say."""
-    density = grid.tils / grid.areas_mm2
+def pool(
+    name: str, estimates: Sequence[Estimate], settings: MetricSettings, information: Information
+) -> Estimate:
+    """An index over the squares of all slides together."""
+    parts = joined_parts(estimates)
+    groups, before = [], 0.0
+    for estimate in estimates:
+        # Blocks of two slides are two blocks, though both are numbered from 0.
+        groups.append(np.asarray(estimate.parts["group"]) + before)
+        before = groups[-1].max() + 1
+    parts["group"] = np.concatenate(groups)
+    return _index_estimate(name, parts, int(parts["tils"].sum()), settings, information)
+
+
+def _index_estimate(
+    name: str,
+    parts: Mapping[str, Numbers],
+    number: int,
+    settings: MetricSettings,
+    information: Information | None = None,
+) -> Estimate:
+    """One of `HIGHEST` from its `Grid.parts`, of ``number`` TILs."""
+    group = parts["group"].astype(np.int64)
+    count, blocks = len(group), int(group.max()) + 1
+    drawn = draws(blocks, settings.bootstrap, settings.seed, "til_grid")
+    step = max(1, CHUNK_VALUES // count)
+    starts = range(0, len(drawn), step)
+    replicates = np.concatenate([_index(name, parts, drawn[start : start + step, group]) for start in starts])
+    (value,) = _index(name, parts, np.ones((1, count)))
+    estimate = index_estimate(float(value), replicates, number, blocks, HIGHEST[name], information)
+    return replace(estimate, parts={key: tuple(values.tolist()) for key, values in parts.items()})
+
+
+def _index(name: str, parts: Mapping[str, Numbers], weights: Numbers) -> Numbers:
+    """(R,) float64: an index with each square taken as often as the weights (R, N) say."""
+    if name == OVERLAP_NAME:
+        return morisita_horn(parts["tils"], parts["others"], weights)
+    density = parts["tils"] / parts["areas_mm2"]
+    if name == GINI_NAME:
+        return gini(density, weights)
     order = np.argsort(density, kind="stable")
-    upper = weighted_quantile(density[order], weights[:, order], P90)
-    return np.stack([upper, gini(density, weights), morisita_horn(grid.tils, grid.others, weights)])
+    return weighted_quantile(density[order], weights[:, order], P90)
 
 
 def _known(estimate: Estimate, grid: Grid) -> Estimate:
@@ -241,4 +277,4 @@ def _random(grid: Grid, settings: MetricSettings) -> dict[str, Estimate]:
     return found
 
 
-METRICS.add("til_grid", Family(COLUMNS, measure, order=50))
+METRICS.add("til_grid", Family(COLUMNS, measure, order=50, pool=pool))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,10 +20,11 @@ from tme.metrics.bootstrap import (
     standard_error,
 )
 from tme.metrics.distance import distance_at
-from tme.metrics.family import METRICS, Family
-from tme.metrics.intervals import MIN_BLOCKS_FOR_OWN_PHI
+from tme.metrics.family import METRICS, Family, joined_parts
+from tme.metrics.intervals import MIN_BLOCKS_FOR_OWN_PHI, Information
 from tme.metrics.scope import NearVessels, Objects, Scope
 from tme.metrics.types import ColumnSpec, Estimate
+from tme.units import px_to_mm2
 
 Numbers = NDArray[np.float64]
 NEAR_UM = 30.0
@@ -88,7 +90,7 @@ COLUMNS = (
         f"(n_near / A_near) / (n_far / A_far); near: at most {NEAR_UM:g} µm from the nearest filled vessel "
         f"outline, the vessel included; far: the rest of {AREA}. Interval on the log scale, ± t(.975, B − 1) "
         "· √max(s², 1/n_near + 1/n_far), s the standard error of a seeded bootstrap of whole blocks. Fewer "
-        f"than {MIN_TILS} TILs, or none far: empty",
+        f"than {MIN_TILS} TILs, or none far: empty. Several slides: of the sums of TILs and areas",
         "intensity against distance: Baddeley, Rubak and Turner 2015, Spatial Point Patterns, ch. 6; blocks: "
         "Künsch 1989, Ann Stat 17:1217",
         (
@@ -156,14 +158,14 @@ class Sides:
     ----------
     near, far : (B,) float64
         TILs.
-    near_px, far_px : (B,) float64
-        Pixels.
+    near_mm2, far_mm2 : (B,) float64
+        Area.
     """
 
     near: Numbers
     far: Numbers
-    near_px: Numbers
-    far_px: Numbers
+    near_mm2: Numbers
+    far_mm2: Numbers
 
 
 def measure(scope: Scope) -> dict[str, Estimate]:
@@ -246,32 +248,48 @@ def _sides(scope: Scope, tils: Tils, vessels: NearVessels) -> Sides:
     if vessels.distance_um is not None:
         labels = np.where(vessels.distance_um <= NEAR_UM, blocks.labels, np.int32(-1))
         near_px = pixels_by_label(labels, blocks.count)
-    return Sides(tils_near, tils_far, near_px, blocks.pixels - near_px)
+    pixel_mm2 = px_to_mm2(1.0, scope.context.tissue.mpp)
+    return Sides(tils_near, tils_far, near_px * pixel_mm2, (blocks.pixels - near_px) * pixel_mm2)
 
 
-def perivascular_ratio(sides: Sides, settings: MetricSettings) -> Estimate:
-    """(n_near / A_near) / (n_far / A_far) with its interval on the log scale; see `COLUMNS`."""
-    sums = np.stack([sides.near, sides.far, sides.near_px, sides.far_px])
-    near, far, near_px, far_px = sums.sum(axis=1)
+def perivascular_ratio(
+    sides: Sides, settings: MetricSettings, information: Information | None = None
+) -> Estimate:
+    """(n_near / A_near) / (n_far / A_far) with its interval on the log scale; see `COLUMNS`.
+
+    ``information`` says how much the blocks tell, where they are of several slides.
+    """
+    sums = np.stack([sides.near, sides.far, sides.near_mm2, sides.far_mm2])
+    near, far, near_mm2, far_mm2 = sums.sum(axis=1)
     number, blocks = int(near + far), sums.shape[1]
-    if min(near_px, far_px) <= 0:
-        side = "farther than" if far_px <= 0 else "within"
+    if min(near_mm2, far_mm2) <= 0:
+        side = "farther than" if far_mm2 <= 0 else "within"
         return Estimate(None, n=number, note=f"no tissue {side} {NEAR_UM:g} µm of a vessel")
     if far == 0:
         return Estimate(None, n=number, note=f"no TIL farther than {NEAR_UM:g} µm from a vessel")
-    value = float(near / near_px / (far / far_px))
+    value = float(near / near_mm2 / (far / far_mm2))
+    parts = {key: tuple(values.tolist()) for key, values in vars(sides).items()}
+    plain = Estimate(value, n=number, n_blocks=blocks, parts=parts)
+    information = information or Information(blocks)
     if near == 0:
-        return Estimate(value, n=number, n_blocks=blocks, note="no TIL near a vessel: no interval")
-    if blocks < MIN_BLOCKS_FOR_OWN_PHI:
-        return Estimate(value, n=number, n_blocks=blocks, note=FEW_BLOCKS)
+        return replace(plain, note="no TIL near a vessel: no interval")
+    if information.blocks < MIN_BLOCKS_FOR_OWN_PHI:
+        return replace(plain, note=FEW_BLOCKS)
     drawn = draws(blocks, settings.bootstrap, settings.seed, RATIO)
-    a, b, a_px, b_px = sums @ drawn.T
-    good = (a > 0) & (b > 0) & (a_px > 0) & (b_px > 0)
-    scatter = standard_error(np.log2(a[good] * b_px[good] / (b[good] * a_px[good])), blocks) or 0.0
+    a, b, a_mm2, b_mm2 = sums @ drawn.T
+    good = (a > 0) & (b > 0) & (a_mm2 > 0) & (b_mm2 > 0)
+    scatter = standard_error(np.log2(a[good] * b_mm2[good] / (b[good] * a_mm2[good])), blocks) or 0.0
     # Never surer than Poisson counts are, as with densities, where φ is at least 1.
-    error = max(scatter, math.sqrt(1 / near + 1 / far) / math.log(2))
-    low, high = positive_interval(value, error, blocks)
-    return Estimate(value, low, high, number, None, blocks, value * math.log(2) * error)
+    error = max(scatter, math.sqrt(1 / near + 1 / far) / math.log(2)) * math.sqrt(information.repeats)
+    low, high = positive_interval(value, error, information.blocks)
+    return replace(plain, ci_low=low, ci_high=high, se=value * math.log(2) * error)
 
 
-METRICS.add("til_vessel", Family(COLUMNS, measure, order=120))
+def pool(
+    name: str, estimates: Sequence[Estimate], settings: MetricSettings, information: Information
+) -> Estimate:
+    """The ratio of the sums of TILs and areas of all slides."""
+    return perivascular_ratio(Sides(**joined_parts(estimates)), settings, information)
+
+
+METRICS.add("til_vessel", Family(COLUMNS, measure, order=120, pool=pool))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
-from tme.metrics.bootstrap import draws, index_estimate, median_estimate
+from tme.config import MetricSettings
+from tme.metrics.bootstrap import draws, index_estimate, median_estimate, plain_interval
 from tme.metrics.family import METRICS, Family
+from tme.metrics.intervals import Information
 from tme.metrics.scope import Objects, Scope
 from tme.metrics.spacing import Neighbours, nearest_neighbours
 from tme.metrics.types import ColumnSpec, Estimate
@@ -33,7 +36,8 @@ COLUMNS = (
         "",
         "index",
         "spacing against a random pattern of the same density: below 1 clustered, above 1 regular",
-        "2 √λ · mean of d_i, weighted as in vessel_nnd_um_median; λ = n_vessels / evaluable area",
+        "2 √λ · mean of d_i, weighted as in vessel_nnd_um_median; λ = n_vessels / evaluable area; several "
+        "slides: mean weighted by n_vessels, each spaced against its own λ",
         f"Clark and Evans 1954, Ecology 35:445; {HANISCH}",
         ("A density that differs between regions looks like clustering.",),
         "vessels",
@@ -83,4 +87,20 @@ def _clark_evans(near: Neighbours, vessels: Objects, scope: Scope) -> Estimate:
     return index_estimate(value, replicates, len(vessels), blocks.count)
 
 
-METRICS.add("vessel_spacing", Family(COLUMNS, measure, order=90))
+def pool(
+    name: str, estimates: Sequence[Estimate], settings: MetricSettings, information: Information
+) -> Estimate:
+    """Mean over the vessels of all slides of their spacing against a random pattern on their own slide.
+
+    One density for all slides would take what differs between them for clustering.
+    """
+    total = sum(estimate.n or 0 for estimate in estimates)
+    parts = [((estimate.n or 0) / total, float(estimate.value or 0), estimate.se) for estimate in estimates]
+    value = math.fsum(weight * own for weight, own, _ in parts)
+    errors = [weight * error for weight, _, error in parts if error is not None]
+    error = information.error(math.hypot(*errors)) if len(errors) == len(parts) else None
+    low, high = plain_interval(value, error, information.blocks)
+    return Estimate(value, None if low is None else max(low, 0.0), high, total, se=error)
+
+
+METRICS.add("vessel_spacing", Family(COLUMNS, measure, order=90, pool=pool))

@@ -107,6 +107,9 @@ def _row(
         metric=metric.name,
         kind=metric.kind,
         note="; ".join(dict.fromkeys(notes)),
+        withheld=bool(pre.reasons or post.reasons),
+        slides_pre=pre.slides,
+        slides_post=post.slides,
         **rounded,
     )
 

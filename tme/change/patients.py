@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tme.change.compare import call
+from tme.change.compare import CALLED_KINDS, call
+from tme.change.pool import pool
 from tme.change.types import NOT_EVALUABLE, PairRow
 from tme.config import ChangeSettings, Config
 from tme.metrics.family import metric_columns
@@ -85,21 +86,23 @@ def primary_pair(config: Config) -> tuple[str, str] | None:
 
 
 def combine(rows: Sequence[PairRow]) -> PairRow:
-    """Lesions of one patient as one: log2fc by the inverse-variance mean, values weighted by area.
+    """Lesions of one patient as one: log2fc by the inverse-variance mean, values pooled as slides are.
 
-    Lesions whose change cannot be judged are left out where another's can. The interval takes
-    t(.975) with the degrees of freedom of all lesions.
+    Lesions whose change cannot be judged are left out where another's can, whatever the kind of the metric.
+    The interval takes t(.975) with the degrees of freedom of all lesions.
     """
     if len(rows) == 1:
         return rows[0]
-    judged = [row for row in rows if row.change_call not in ("", NOT_EVALUABLE)]
-    paired = judged or [row for row in rows if row.value_pre is not None and row.value_post is not None]
+    both = [row for row in rows if row.value_pre is not None and row.value_post is not None]
+    sound = [row for row in both if not row.withheld]
+    called = [row for row in sound if row.kind in CALLED_KINDS and row.change_call != NOT_EVALUABLE]
+    paired = called or sound or both
     if not paired:
         return next((row for row in rows if row.delta_abs is not None), rows[0])
     if len(paired) == 1:
         return paired[0]
-    pre, post = _mean(paired, "pre"), _mean(paired, "post")
-    out = replace(
+    pre, post = _pooled(paired, "pre"), _pooled(paired, "post")
+    return replace(
         paired[0],
         lesion_id="",
         value_pre=pre,
@@ -107,7 +110,6 @@ def combine(rows: Sequence[PairRow]) -> PairRow:
         delta_abs=None if pre is None or post is None else significant(post - pre),
         **_inverse_variance(paired),
     )
-    return out
 
 
 def _inverse_variance(rows: Sequence[PairRow]) -> dict[str, Any]:
@@ -134,12 +136,12 @@ def _inverse_variance(rows: Sequence[PairRow]) -> dict[str, Any]:
     }
 
 
-def _mean(rows: Sequence[PairRow], side: str) -> float | None:
-    """Mean of the lesions' values weighted by area: ΣN/ΣA for a density."""
-    pairs = [(getattr(row, f"value_{side}"), getattr(row, f"area_{side}_mm2")) for row in rows]
-    known = [(value, area) for value, area in pairs if value is not None and area]
-    total = math.fsum(area for _, area in known)
-    return significant(math.fsum(value * area for value, area in known) / total) if total else None
+def _pooled(rows: Sequence[PairRow], side: str) -> float | None:
+    """Value of all slides behind one side of the lesions: ΣN/ΣA of a density, Σ TIL/Σ nuclei of a share."""
+    slides = [slide for row in rows for slide in getattr(row, f"slides_{side}")]
+    (metric,) = [column for column in metric_columns() if column.name == rows[0].metric]
+    value = pool(slides, rows[0].compartment, metric).value if slides else None
+    return None if value is None else significant(value)
 
 
 def _primary(joined: dict[tuple[str, str, str], PairRow], settings: ChangeSettings) -> dict[str, Any]:

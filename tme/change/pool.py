@@ -1,4 +1,4 @@
-"""Several slides of one lesion and time point -> one value with its uncertainty.
+"""Several slides of one time point -> one value with its uncertainty.
 
 Counts and areas are summed, never averaged. Slides of different blocks add information; serial
 sections of one block show the same cells again, so φ is multiplied by their number.
@@ -29,6 +29,7 @@ from tme.metrics.spill import spill
 from tme.metrics.types import BlockSums, ColumnSpec, Compartment, Estimate, Measurements
 
 SECTIONS = "serial sections of one block taken once"
+Block = tuple[str, str, str]
 NOT_POOLED = "not defined for several slides together"
 
 
@@ -81,9 +82,9 @@ class Part:
     estimate: Estimate
 
     @property
-    def block(self) -> tuple[str, str]:
-        """What makes slides serial sections of one block; a block that is not named is one."""
-        return self.slide.key("specimen_id"), self.slide.key("block_id")
+    def block(self) -> Block:
+        """What makes slides serial sections of one block; a block of a lesion that is not named is one."""
+        return self.slide.key("lesion_id"), self.slide.key("specimen_id"), self.slide.key("block_id")
 
     def hard_reasons(self, target: str) -> tuple[str, ...]:
         """Why the slide cannot be judged, whatever it is pooled with."""
@@ -95,7 +96,7 @@ class Part:
 
 
 def pool(slides: Sequence[SlideResult], compartment: str, metric: ColumnSpec) -> Side:
-    """Pool one metric over slides of one lesion, time point and stain; at least one slide."""
+    """Pool one metric over slides of one patient, time point and stain; at least one slide."""
     parts, missing = _parts(slides, compartment, metric)
     cautions = tuple(
         f"caution on {slide.key('slide_id')}: {slide.key('caution')}"
@@ -165,8 +166,8 @@ def _once(parts: Sequence[Part], values: Sequence[float]) -> float:
     return math.fsum(value / sections[part.block] for part, value in zip(parts, values, strict=True))
 
 
-def _sections(parts: Sequence[Part]) -> dict[tuple[str, str], int]:
-    sections: dict[tuple[str, str], int] = {}
+def _sections(parts: Sequence[Part]) -> dict[Block, int]:
+    sections: dict[Block, int] = {}
     for part in parts:
         sections[part.block] = sections.get(part.block, 0) + 1
     return sections

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from tme.metrics.types import Measurements
@@ -11,6 +11,8 @@ from tme.stains import STAINS, Stain
 
 INCREASE, DECREASE = "increase", "decrease"
 WITHIN_NOISE, NOT_EVALUABLE = "within_noise", "not_evaluable"
+NOT_IN_TABLE = ("degrees", "withheld", "slides_pre", "slides_post")
+"""Fields of a `PairRow` that are no columns: what pooling lesions needs."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,16 @@ class SlideResult:
 
 @dataclass(frozen=True)
 class PairRow:
-    """One row of ``pairs.csv``: fields are its columns, in order, but for ``degrees``.
+    """One row of ``pairs.csv``: fields are its columns, in order, but for `NOT_IN_TABLE`.
 
     Attributes
     ----------
     degrees : float or None
-        Degrees of freedom of the interval, for pooling lesions.
+        Degrees of freedom of the interval.
+    withheld : bool
+        Whether a sample is missing or cannot be judged, also for metrics that are never called.
+    slides_pre, slides_post : tuple of SlideResult
+        Those whose numbers are in the values.
     """
 
     patient_id: str
@@ -100,7 +106,10 @@ class PairRow:
     fc_ge_2p5: bool | None = None
     otd_ge_500: bool | None = None
     degrees: float | None = None
+    withheld: bool = False
+    slides_pre: tuple[SlideResult, ...] = field(default=(), repr=False, compare=False)
+    slides_post: tuple[SlideResult, ...] = field(default=(), repr=False, compare=False)
 
     def row(self) -> dict[str, Any]:
         """The row of the table; a text that is empty is missing there."""
-        return {item.name: getattr(self, item.name) for item in fields(self) if item.name != "degrees"}
+        return {item.name: getattr(self, item.name) for item in fields(self) if item.name not in NOT_IN_TABLE}

@@ -33,8 +33,18 @@ PATIENT_COLUMNS: tuple[ColumnSpec, ...] = (
     _pattern(PRIMARY, "log2fc_ci_low"),
     _pattern(PRIMARY, "log2fc_ci_high"),
     _pattern(PRIMARY, "change_call"),
-    _pattern(WIDE, "value_pre", "value before; several lesions weighted by area"),
-    _pattern(WIDE, "value_post", "value after; several lesions weighted by area"),
+    _pattern(
+        WIDE,
+        "value_pre",
+        "value before; several lesions pooled as slides are, those that cannot be judged left out where "
+        "another can",
+    ),
+    _pattern(
+        WIDE,
+        "value_post",
+        "value after; several lesions pooled as slides are, those that cannot be judged left out where "
+        "another can",
+    ),
     _pattern(WIDE, "delta_abs"),
     _pattern(WIDE, "log2fc", "log2 fold change; several lesions by the inverse-variance mean"),
     _pattern(WIDE, "log2fc_ci_low"),

@@ -89,10 +89,15 @@ class _Joining:
         shown = primary_pair(config) or ("", "")
         self.post = shown[1]
         self.pairs: dict[tuple[str, Key], list[Row]] = {}
+        self.calls: dict[tuple[str, ...], list[str]] = {}
+        metrics = {column.name: column for column in metric_columns()}
         for row in tables.pairs:
             if (row["timepoint_pre"], row["timepoint_post"]) == shown:
                 key = (row["patient_id"], (row["stain"], row["compartment"], row["metric"]))
                 self.pairs.setdefault(key, []).append(row)
+                if row["change_call"] and row["metric"] in metrics:
+                    sample = _sample(row, metrics[row["metric"]])
+                    self.calls.setdefault(sample, []).append(row["change_call"])
         self.slides: dict[tuple[str, str], list[Row]] = {}
         for row in tables.slides:
             self.slides.setdefault((row["patient_id"], row["stain"]), []).append(row)
@@ -148,7 +153,7 @@ class _Joining:
             return Subject(patient, None, NO_PAIR, entry_day=entry, outcome=outcome)
         measure = _measure(metric)
         change = number(row.get(f"{'__'.join(key)}__{measure}", ""))
-        judged = self.judged(row, key) if measure == LOG2FC else self.sound(row, key)
+        judged = self.judged(row, key) if measure == LOG2FC else self.sound(lesions, metric)
         if change is None or not judged:
             return Subject(patient, None, NOT_JUDGED, entry_day=entry, outcome=outcome)
         used = [lesion for lesion in lesions if lesion["change_call"] not in ("", NOT_EVALUABLE)] or lesions
@@ -159,24 +164,29 @@ class _Joining:
         """Whether the change of a called metric was called."""
         return _call(row, key) not in ("", NOT_EVALUABLE)
 
-    def sound(self, row: Row, key: Key) -> bool:
-        """Whether the samples of a metric that is never called can be judged.
+    def sound(self, lesions: Sequence[Row], metric: ColumnSpec) -> bool:
+        """Whether the change of a metric that is never called is one of samples that can be judged.
+
+        One such lesion with a change is enough: those that cannot be judged are not in it then.
+        """
+        return any(self.sound_lesion(lesion, metric) for lesion in lesions if lesion["delta_abs"])
+
+    def sound_lesion(self, lesion: Row, metric: ColumnSpec) -> bool:
+        """Whether both samples of a lesion can be judged.
 
         They can where another metric of the same samples was called; where none is ever called for the
         stain, where each side has a slide that is evaluable.
         """
-        calls = [
-            call
-            for name, call in row.items()
-            if name.startswith(f"{key[0]}__{key[1]}__") and name.endswith("__change_call") and call
-        ]
+        calls = self.calls.get(_sample(lesion, metric), [])
         if calls:
             return any(call != NOT_EVALUABLE for call in calls)
-        slides = self.slides.get((row["patient_id"], key[0]), [])
         fit = {
             slide["timepoint"]
-            for slide in slides
-            if slide["compartment"] == key[1] and slide["evaluable"] == "true"
+            for slide in self.slides.get((lesion["patient_id"], lesion["stain"]), [])
+            # A sample whose lesion is not named may be paired with one that is.
+            if slide.get("lesion_id", "") in ("", lesion["lesion_id"])
+            and slide["compartment"] == lesion["compartment"]
+            and slide["evaluable"] == "true"
         }
         return set(self.shown) <= fit
 
@@ -197,6 +207,11 @@ class _Joining:
 def _measure(metric: ColumnSpec) -> str:
     """The column a metric's change is taken from."""
     return LOG2FC if metric.kind in CALLED_KINDS else DELTA_ABS
+
+
+def _sample(row: Row, metric: ColumnSpec) -> tuple[str, ...]:
+    """What metrics of one lesion share that are judged alike: its samples, and what is segmented on them."""
+    return row["patient_id"], row["lesion_id"], row["stain"], row["compartment"], metric.target
 
 
 def _call(row: Row, key: Key) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,8 +24,8 @@ def table(*slides: SlideResult, config: Config | None = None) -> list[dict[str, 
     return patient_rows(pairs, patients, config)
 
 
-def post(counts: list[int], **more: Any) -> SlideResult:
-    return result_of(counts, timepoint="on_treatment", **{"slide_id": "s2", "seed": 4, **more})
+def post(counts: list[int], area: float = 6.0, **more: Any) -> SlideResult:
+    return result_of(counts, area, timepoint="on_treatment", **{"slide_id": "s2", "seed": 4, **more})
 
 
 def test_a_patient_is_one_row_with_every_item() -> None:
@@ -93,6 +94,84 @@ def test_a_lesion_that_cannot_be_judged_does_not_spoil_the_other() -> None:
         "increase",
         200.0,
     )
+
+
+SHARE, GINI = "til_fraction_pct", "til_gini"
+
+
+def value(row: dict[str, Any], metric: str, side: str, stain: str = "CD8") -> float:
+    return row[f"{stain}__evaluable__{metric}__{side}"]
+
+
+def test_shares_of_lesions_are_sums_over_sums() -> None:
+    # Equal areas, but one lesion has ten times the nuclei.
+    slides = (
+        result_of([20] * 6, lesion_id="a", slide_id="1", others=880),
+        post([40] * 6, lesion_id="a", slide_id="2", others=760),
+        result_of([20] * 6, lesion_id="b", slide_id="3", others=9880),
+        post([20] * 6, lesion_id="b", slide_id="4", others=9880),
+    )
+    (row,) = table(*slides)
+    assert value(row, SHARE, "pre") == pytest.approx(100 * 240 / 11000)
+    assert value(row, SHARE, "post") == pytest.approx(100 * 360 / 11000)
+    assert value(row, SHARE, "delta_abs") == pytest.approx(100 * 120 / 11000)
+    assert value(row, SHARE, "change_call") == ""
+
+
+def test_indices_and_medians_of_lesions_are_pooled_as_those_of_slides_are() -> None:
+    slides = (
+        result_of([90, 30] * 3, 12.0, stain="CD31", lesion_id="a", slide_id="1"),
+        post([40] * 6, 12.0, stain="CD31", lesion_id="a", slide_id="2"),
+        result_of([300, 20] * 3, 12.0, stain="CD31", lesion_id="b", slide_id="3"),
+        post([20] * 6, 12.0, stain="CD31", lesion_id="b", slide_id="4"),
+    )
+    (row,) = table(*slides)
+    together = [replace(slide, keys={**slide.keys, "lesion_id": "", "block_id": slide.key("lesion_id")})
+                for slide in slides]  # fmt: skip
+    (one,) = table(*together)
+    for metric in ("mvd_hotspot_per_mm2", "vessel_clark_evans_r", "vessel_nnd_um_median", "avascular_pct"):
+        for side in ("pre", "post"):
+            assert value(row, metric, side, "CD31") == pytest.approx(value(one, metric, side, "CD31"))
+
+
+@pytest.mark.parametrize("why", ["few nuclei", "small area", "no partner"])
+def test_no_metric_of_any_kind_takes_a_lesion_that_cannot_be_judged(why: str) -> None:
+    def bad(timepoint: str) -> SlideResult:
+        more = {"lesion_id": "b", "slide_id": f"b{timepoint}", "timepoint": timepoint, "seed": 7}
+        if why == "few nuclei":
+            return result_of([5] * 6, 12.0, others=20, **more)
+        return result_of([90] * 6, 0.6, **more)
+
+    good = result_of([30, 10] * 3, 12.0, lesion_id="a"), post([90, 30] * 3, 12.0, lesion_id="a")
+    spoilt = [bad(timepoint) for timepoint in ("baseline", "on_treatment")]
+    (alone,), (row,) = table(*good), table(*good, *(spoilt[:1] if why == "no partner" else spoilt))
+    assert value(alone, GINI, "pre") is not None
+    for metric in (
+        PATTERN.split("__")[2],
+        SHARE,
+        "til_area_pct",
+        "positive_pct",
+        GINI,
+        "til_density_p90_per_mm2",
+    ):
+        for item in ("pre", "post", "delta_abs", "log2fc", "change_call"):
+            assert value(row, metric, item) == value(alone, metric, item), (metric, item)
+    assert row["n_lesions"] == 2
+
+
+def test_lesions_none_of_which_can_be_judged_keep_their_numbers_without_a_call() -> None:
+    slides = [
+        make([count] * 6, 0.6, lesion_id=lesion, slide_id=f"{lesion}{count}")
+        for lesion in "ab"
+        for make, count in ((result_of, 20), (post, 200))
+    ]
+    (row,) = table(*slides)
+    assert (value(row, "til_density_per_mm2", "pre"), value(row, "til_density_per_mm2", "post")) == (
+        200,
+        2000,
+    )
+    assert value(row, "til_density_per_mm2", "change_call") == "not_evaluable"
+    assert value(row, SHARE, "pre") == pytest.approx(100 * 240 / 2240)
 
 
 def test_another_pair_can_be_shown() -> None:

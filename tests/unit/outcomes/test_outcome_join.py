@@ -23,7 +23,7 @@ def pair(patient: str, n: tuple[int, int], **more: Any) -> dict[str, str]:
         "metric": DENSITY, "kind": "count density",
         "timepoint_pre": "baseline", "timepoint_post": "on_treatment",
         "n_pre": n[0], "n_post": n[1], "area_pre_mm2": 2.0, "area_post_mm2": 4.0,
-        "change_call": "within_noise", "pairing": "same_lesion", **more,
+        "delta_abs": 1, "change_call": "within_noise", "pairing": "same_lesion", **more,
     }  # fmt: skip
     return {name: str(row.get(name, "")) for name in change_columns()}
 
@@ -104,3 +104,42 @@ def test_a_stain_without_calls_is_judged_by_its_slides(evaluable: str, left_out:
     found = joined([row], [pair("A", (1, 2), **keys)], *slides)[-1]
     assert (found.metric.name, found.measure) == ("positive_pct", "delta_abs")
     assert found.subjects[0].left_out == left_out
+
+
+SHARE = "til_fraction_pct"
+
+
+def shares(*lesions: tuple[str, str, bool]) -> Variable:
+    """The share of TILs of a patient with lesions: name, call of the density, whether it has a share."""
+    pairs = []
+    for lesion, call, has_share in lesions:
+        pairs.append(pair("A", (10, 40), lesion_id=lesion, change_call=call))
+        delta = 1 if has_share else ""
+        keys = {"metric": SHARE, "kind": "bounded", "change_call": "", "delta_abs": delta}
+        pairs.append(pair("A", (10, 40), lesion_id=lesion, **keys))
+    row = {**wide("A", "evaluable"), **wide("A", "evaluable", SHARE, change_call="", log2fc="")}
+    (found,) = [one for one in joined([row], pairs) if one.metric.name == SHARE]
+    return found
+
+
+def test_a_share_counts_where_the_samples_of_its_lesion_were_judged() -> None:
+    good, bad = ("L1", "within_noise", True), ("L2", "not_evaluable", True)
+    assert shares(good).subjects[0].change == 1
+    assert shares(good, bad).subjects[0].change == 1
+    assert shares(bad).subjects[0].left_out == "not evaluable"
+    # The lesion that was judged has no share: what is in the table is the other's.
+    assert shares(("L1", "within_noise", False), bad).subjects[0].left_out == "not evaluable"
+
+
+def test_a_lesion_without_calls_is_judged_by_its_own_slides() -> None:
+    keys = {"stain": "KI67", "metric": "positive_pct", "kind": "bounded", "change_call": ""}
+    row = {name.replace("CD8__", "KI67__"): value for name, value in
+           wide("A", "evaluable", "positive_pct", change_call="", log2fc="").items()}  # fmt: skip
+    slides = [
+        slide("A", "40", stain="KI67", lesion_id="L1"),
+        slide("A", "-3", stain="KI67", timepoint="baseline", lesion_id="L2"),
+    ]
+    pairs = [pair("A", (1, 2), lesion_id=lesion, **keys) for lesion in ("L1", "L2")]
+    assert joined([row], pairs, *slides)[-1].subjects[0].left_out == "not evaluable"
+    slides.append(slide("A", "-4", stain="KI67", timepoint="baseline", lesion_id="L1"))
+    assert joined([row], pairs, *slides)[-1].subjects[0].left_out == ""

@@ -40,7 +40,12 @@ CELL_COLUMNS: tuple[ColumnSpec, ...] = (
     _object(
         "dab_ring_od", "OD", "DAB of the ring around the nucleus, where membrane markers sit; missing on H&E"
     ),
-    _object("class", "", "H&E: lymphocyte, plasma or other; immunohistochemistry: positive or negative"),
+    _object(
+        "class",
+        "",
+        "H&E: lymphocyte, plasma (not given so far: plasma cells are not told from lymphocytes) or other; "
+        "immunohistochemistry: positive or negative",
+    ),
     _object(
         "class_prob",
         "",

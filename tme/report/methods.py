@@ -107,7 +107,10 @@ def _cells(run: Run, rows: Sequence[Row]) -> str:
     )
     stains = {row.get("stain", "") for row in counted}
     if "HE" in stains:
-        text += " On H&E, tumour-infiltrating lymphocytes (TILs) were lymphocytes and plasma cells by class."
+        text += (
+            " On H&E, tumour-infiltrating lymphocytes (TILs) were cells of the class lymphocyte; plasma "
+            "cells have no class of their own and are not told from them."
+        )
     markers = sorted(name for name in stains if name in STAINS.names() and STAINS.get(name).til_marker)
     if markers:
         text += f" On {_listed(markers)}, TILs were cells positive for the marker."

@@ -206,6 +206,8 @@ class TestWords:
         text = dict(methods_text(read_run(results, config)))
         assert "at least 0.7 mm²" in text["Measurements"]
         assert "0.8 for mvd_per_mm2" in text["Change"]
+        # No class of plasma cells is ever given.
+        assert "were cells of the class lymphocyte; plasma cells have no class of their own" in text["Cells"]
         assert "Outcomes" not in text
         assert "views" not in " ".join(text.values())
         several = Config.model_validate({"cells": {"views": 4}})

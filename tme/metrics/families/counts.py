@@ -37,7 +37,11 @@ COLUMNS = (
         "and CD8 positive cells",
         "rows of cells.parquet with is_til; a cluster counts as its cluster_count",
         "Salgado 2015, Ann Oncol 26:259",
-        ("On H&E small round tumour cells and apoptotic bodies can pass for lymphocytes.", PIGMENT),
+        (
+            "On H&E small round tumour cells and apoptotic bodies can pass for lymphocytes, and plasma cells "
+            "are not told from them.",
+            PIGMENT,
+        ),
         "til",
     ),
     ColumnSpec(

@@ -11,6 +11,7 @@ from tme.metrics.bootstrap import bounded_estimate, median_estimate
 from tme.metrics.family import METRICS, Family
 from tme.metrics.scope import Scope, SlideContext
 from tme.metrics.types import ColumnSpec, Estimate
+from tme.units import um2_to_mm2
 
 LUMEN_UM = 4.0
 LARGE_UM = 30.0

@@ -18,6 +18,7 @@ from tme.stains.black import FEWEST_POSITIVE
 from tme.stains.brown import (
     LEAST_COLOUR_OD,
     MOST_GREEN_PIGMENT,
+    MOST_GREEN_SECTION,
     MOST_RANGE_OF_PIGMENT,
     SPREADS_BELOW,
     TOLD_FROM,
@@ -114,8 +115,8 @@ def test_nothing_is_told_where_points_are_few_or_stain_has_the_colours_of_pigmen
     ("low", "high", "refused"),
     [
         (0.95, 1.05, True),
-        (MOST_GREEN_PIGMENT - 0.05, MOST_GREEN_PIGMENT + 0.04, True),
-        (MOST_GREEN_PIGMENT - 0.04, MOST_GREEN_PIGMENT + 0.05, False),
+        (MOST_GREEN_SECTION - 0.05, MOST_GREEN_SECTION + 0.04, True),
+        (MOST_GREEN_SECTION - 0.04, MOST_GREEN_SECTION + 0.05, False),
         # One hue no more: half of the range lies between the quartiles.
         (1.0 - 1.05 * MOST_RANGE_OF_PIGMENT, 1.0 + 1.05 * MOST_RANGE_OF_PIGMENT, False),
     ],

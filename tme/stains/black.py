@@ -2,8 +2,8 @@
 
 In: channel densities. Out: which of them are black. DAB absorbs blue far more than red, haematoxylin red
 and green more than blue; black pigment absorbs all three alike. Golden pigment (haemosiderin) and brown
-melanin have the colour of DAB in one laboratory or another and are not told from it by theirs
-(`tme.stains.golden`).
+melanin have the colour of DAB in one laboratory or another and are told elsewhere, where they can be
+(`tme.stains.golden`, `tme.stains.brown`).
 
 Asked of whole cells (`tme.cells.pigment`) and of pieces of endothelium (`tme.vessels.supported`). Measured on
 cells called positive: green over red is 1.12 or more on 19 of 20 cells of two real fields

@@ -5,7 +5,8 @@ and what follows. A positive lymphocyte is a blue nucleus in a brown rim: over t
 0.7 times the density of DAB or more on 99 of 100 positive cells of two real fields of CD3 and CD8 and of
 rendered slides, golden grains painted on such have 0.1 to 0.4 times (docs/benchmarks.md). How much depends on
 the hue of a laboratory's DAB, so single cells are judged only where the slide's own positive points are like
-those. Brown melanin and DAB redder than the reference hold "haematoxylin" by their hue and are not told.
+those. Brown melanin holds "haematoxylin" by its hue, and so does DAB redder than the reference
+(`tme.stains.brown`).
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.cell_scenes import profile_of
-from tme.config import StainSettings, TissueSettings
+from tme.cells.stage import find_cells
+from tme.config import CellSettings, StainSettings, TissueSettings
 from tme.stains import STAINS
 from tme.stains.black import FEWEST_POSITIVE
 from tme.stains.brown import (
@@ -151,3 +152,9 @@ def test_real_stain_is_not_taken_for_pigment(
     )
     assert profile.no_count == ""
     assert (profile.least_green is not None) is told
+    if stain == "CD8":
+        tissue = find_tissue(slide, TissueSettings())
+        both = profile, replace(profile, least_green=None)
+        tables = [find_cells(slide, tissue, one, CD8, CellSettings()).table for one in both]
+        positive, without = (sum(table["positive"].to_pylist()) for table in tables)
+        assert positive == without > 150

@@ -11,12 +11,12 @@ from tme.metrics.types import BlockSums, ColumnSpec, Estimate
 
 PIGMENT = (
     "On sections with DAB, grains of pigment as large as a cell can pass for positive cells. On CD3 and CD8 "
-    "black ones, all channels nearly alike (carbon, dark melanin), and golden ones without haematoxylin "
-    "under them (haemosiderin) count as negative, and brown in which the network sees no nucleus (crumbs of "
-    "stain, smears) is no cell. Brown melanin and brownish formalin pigment count as positive, and so do "
-    "all of these on KI67, black ones where the counterstain is very blue, and golden ones where the DAB "
-    "itself is golden or hardly anything is positive: see the cautions and the overlay, and draw what is "
-    "pigment as Exclude."
+    "black ones, all channels nearly alike (carbon, dark melanin), brown ones that take less green than the "
+    "slide's own stain (melanin), and golden ones without haematoxylin under them (haemosiderin) count as "
+    "negative, and brown in which the network sees no nucleus (crumbs of stain, smears) is no cell. All of "
+    "these count as positive on KI67, black ones where the counterstain is very blue, brown and golden ones "
+    "where the scanner shows DAB itself in their colours or hardly anything is positive: see the cautions "
+    "and the overlay, and draw what is pigment as Exclude."
 )
 
 COLUMNS = (

@@ -15,7 +15,8 @@ CONFOUNDERS = (
     "Vessels whose walls touch are parted where each has a lumen and a wall of its own and a notch lies "
     "between them; solid ones that touch, and nets, count as one.",
     "Black grains of pigment are left out by their colour, with vessels they mostly cover, unless the "
-    "counterstain is very blue (see the cautions); brown ones as large as a capillary can pass for vessels.",
+    "counterstain is very blue (see the cautions), and so are brown ones that take less green than the "
+    "slide's own stain; golden ones as large as a capillary can pass for vessels.",
 )
 
 COLUMNS = (

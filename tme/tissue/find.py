@@ -14,9 +14,11 @@ from tme.tissue.focus import MAX_NATIVE_MPP, find_blur
 from tme.tissue.fold import find_folds
 from tme.tissue.foreground import threshold
 from tme.tissue.glass import Glass, estimate_glass
+from tme.tissue.light import find_blocks, find_fall
 from tme.tissue.lines import Lines, find_lines
 from tme.tissue.morphology import Mask, drop_small, enlarged, even, fill_holes, reduced
 from tme.tissue.pen import find_pen, tissue_under_pen
+from tme.tissue.plain import find_plain
 from tme.tissue.runs import find_pieces
 from tme.tissue.scan import COARSE, EVIDENCE_PER_OD, TEXTURE, Scan, make_raster, read_sample, scan_slide
 from tme.tissue.types import ARTEFACTS, TissueMask
@@ -46,8 +48,11 @@ def find_tissue(slide: Slide, settings: TissueSettings) -> TissueMask:
         of it. Without any tissue the mask is empty.
     """
     raster = make_raster(slide, settings.mpp)
-    glass = estimate_glass(read_sample(slide, raster))
-    scan = scan_slide(slide, raster, glass)
+    sample = read_sample(slide, raster)
+    blocks = find_blocks(sample, raster.read_height, raster.read_width)
+    glass = estimate_glass(sample, blocks)
+    fall = find_fall(blocks, glass.rgb, raster.read_height, raster.read_width) if glass.found else None
+    scan = scan_slide(slide, raster, glass, fall)
     mask = TissueMask(
         raster.mask_mpp,
         slide.info.width * slide.info.mpp,
@@ -61,7 +66,11 @@ def find_tissue(slide: Slide, settings: TissueSettings) -> TissueMask:
         return mask
     judged = settings.detect_artefacts and px_to_mm2(mask.tissue.size, mask.mpp) >= MIN_FIELD_MM2
     tissue = threshold(scan.evidence, EVIDENCE_PER_OD, mask.mpp, mask.coverage())
-    over = _find_overlays(tissue, scan, glass, mask.mpp) if judged else _no_overlays(scan.black.shape)
+    hole_px = um2_to_px(mm2_to_um2(settings.max_hole_mm2), mask.mpp)
+    plain = find_plain(reduced(tissue, TEXTURE), scan, glass, hole_px / COARSE**2)
+    scan = replace(scan, empty=scan.empty | plain)
+    tissue &= ~enlarged(plain, COARSE, mask.shape)
+    over = _find_overlays(tissue, scan, glass, mask.mpp) if judged else _no_overlays(scan.empty.shape)
     tissue, has_glass = _find_foreground(tissue, scan, glass, over, mask, settings)
     _leave_frame(tissue, slide.info, mask)
     # The largest map has done its work.
@@ -112,7 +121,7 @@ def _find_foreground(
     """Tissue among what is not glass, and whether there is glass beside it."""
     mpp, weights = mask.mpp, mask.coverage()
     hole_px = um2_to_px(mm2_to_um2(settings.max_hole_mm2), mpp)
-    ruled_out = scan.black | over.lines.on_glass
+    ruled_out = scan.empty | over.lines.on_glass
     if over.pen.any():
         tissue = _without_ink(tissue, scan, over.pen, mpp)
         ruled_out |= over.pen & (reduced(tissue, COARSE) == 0)
@@ -122,8 +131,8 @@ def _find_foreground(
     if hole_px > 0:
         fill_holes(tissue, hole_px, weights)
     if not glass.found or (seen >= MIN_TISSUE_SHARE and not _shows_glass(tissue, over.pen, hole_px)):
-        drop_small(scan.black, hole_px / COARSE**2, even(scan.black.shape), spare_edge=False)
-        return ~enlarged(scan.black, COARSE, mask.shape), False
+        drop_small(scan.empty, hole_px / COARSE**2, even(scan.empty.shape), spare_edge=False)
+        return ~enlarged(scan.empty, COARSE, mask.shape), False
     drop_small(tissue, um2_to_px(mm2_to_um2(settings.min_piece_mm2), mpp), weights, spare_edge=True)
     return tissue, True
 

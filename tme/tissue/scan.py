@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from tme.geometry import Box
 from tme.slide.types import RGB, Slide
 from tme.tissue.glass import Glass, extremes
+from tme.tissue.light import Fall, Window
 from tme.units import um_to_px
 
 READ_MPP = 2.0
@@ -89,7 +90,7 @@ class Scan:
         Evidence of tissue in units of 1/400 OD; about 0-4 on clean glass.
     strongest : (ceil(H/2), ceil(W/2)) uint8
         Largest evidence within each pixel of twice the mask's µm/px.
-    black : (ceil(H/2), ceil(W/2)) bool
+    empty : (ceil(H/2), ceil(W/2)) bool
         Pixels without any light: a scanner's border.
     coarse : (ceil(H/2), ceil(W/2), 3) uint8
         Mean RGB at twice the mask's µm/px.
@@ -100,7 +101,7 @@ class Scan:
     raster: Raster
     evidence: Bytes
     strongest: Bytes
-    black: NDArray[np.bool_]
+    empty: NDArray[np.bool_]
     coarse: RGB
     fine: Floats
     middle: Floats
@@ -118,11 +119,11 @@ def make_raster(slide: Slide, mask_mpp: float) -> Raster:
     return Raster(read_mpp, factor, width, height)
 
 
-def read_sample(slide: Slide, raster: Raster) -> list[RGB]:
+def read_sample(slide: Slide, raster: Raster) -> list[Window]:
     """Windows the glass is estimated from: the whole of a small slide, a lattice of a large one."""
     width, height = raster.read_width, raster.read_height
     if width * height <= SAMPLE_ALL_PX:
-        return [rows for _, _, _, rows in _bands(slide, raster, 0)]
+        return [Window(start, 0, rows) for _, _, start, rows in _bands(slide, raster, 0)]
     windows = []
     for row in range(SAMPLE_WINDOWS):
         for column in range(SAMPLE_WINDOWS):
@@ -130,12 +131,13 @@ def read_sample(slide: Slide, raster: Raster) -> list[RGB]:
             y = (2 * row + 1) * height // (2 * SAMPLE_WINDOWS) - SAMPLE_PX // 2
             box = Box(y, x, y + SAMPLE_PX, x + SAMPLE_PX).clip(width, height)
             if not box.empty:
-                windows.append(slide.read(box.x0, box.y0, box.width, box.height, raster.read_mpp))
+                pixels = slide.read(box.x0, box.y0, box.width, box.height, raster.read_mpp)
+                windows.append(Window(box.y0, box.x0, pixels))
     return windows
 
 
-def scan_slide(slide: Slide, raster: Raster, glass: Glass) -> Scan:
-    """Read the slide once and reduce it to the maps of a `Scan`."""
+def scan_slide(slide: Slide, raster: Raster, glass: Glass, fall: Fall | None) -> Scan:
+    """Read the slide once and reduce it to the maps of a `Scan`, as under even light."""
     scan = Scan(
         raster,
         np.zeros(raster.shape(1), np.uint8),
@@ -152,6 +154,8 @@ def scan_slide(slide: Slide, raster: Raster, glass: Glass) -> Scan:
             left = max(x0 - margin, 0)
             core = Box(y0 - start, x0 - left, y1 - start, x1 - left)
             pixels = np.ascontiguousarray(band[:, left : x1 + margin])
+            if fall is not None:
+                pixels = fall.evened(pixels, start, left)
             _store(scan, glass, pixels, core, y0, x0)
     return scan
 
@@ -195,7 +199,7 @@ def _store(scan: Scan, glass: Glass, pixels: RGB, core: Box, y0: int, x0: int) -
     _put_largest(scan.strongest, small, y0 // factor, x0 // factor)
     _put(scan.coarse, pixels[inner], y0, x0, factor * COARSE)
     dark = (extremes(cv2.split(pixels[inner]))[1] <= BLACK_LEVEL).astype(np.float32)
-    _put(scan.black, dark, y0, x0, factor * COARSE)
+    _put(scan.empty, dark, y0, x0, factor * COARSE)
 
 
 def _evidence(density: tuple[Floats, Floats, Floats], mean: Floats, noise: float) -> Floats:

@@ -5,7 +5,7 @@ mixed with new ones.
 """
 
 STAGES: dict[str, int] = {
-    "tissue": 3,
+    "tissue": 4,
     "stain": 9,
     "section": 2,
     "cells": 12,

@@ -21,7 +21,10 @@ MIN_USABLE = 0.5
 GLASS_MARGIN_UM = 40.0
 GLASS_WINDOWS = 12
 BRIGHT_SHARE = 0.005
-DARKEST_GLASS = 170.0
+DIMMEST_GLASS = 140.0
+DARKEST_BRIGHT = 170.0
+FILL_LEVEL = 254
+MIN_OF_BRIGHTEST = 0.9
 DARKEST_USUAL = 185.0
 MOST_COLOURED = 45.0
 WHITE = (245.0, 245.0, 245.0)
@@ -66,13 +69,13 @@ def read_sample(slide: Slide, tissue: TissueMask, mpp: float, count: int, seed: 
 
 def background_colour(slide: Slide, tissue: TissueMask, sample: list[RGB], seed: int) -> Vector:
     """Colour of empty glass: the median far from tissue, else of the sample's brightest pixels."""
-    glass = _glass_pixels(slide, tissue, seed)
+    glass, darkest = _glass_pixels(slide, tissue, seed), DIMMEST_GLASS
     if glass is None:
-        glass = _bright_pixels(sample)
+        glass, darkest = _bright_pixels(sample), DARKEST_BRIGHT
     if glass is None or not len(glass):
         return WHITE
     colour = np.median(glass, axis=0).astype(np.float64)
-    if colour.max() < DARKEST_GLASS:
+    if colour.max() < darkest:
         return WHITE
     return float(colour[0]), float(colour[1]), float(colour[2])
 
@@ -102,10 +105,17 @@ def _glass_pixels(slide: Slide, tissue: TissueMask, seed: int) -> NDArray[np.uin
     for box in (boxes[index] for index in chosen):
         pixels = slide.read(box.x0, box.y0, box.width, box.height, tissue.mpp)
         parts.append(pixels[free[box.y0 : box.y1, box.x0 : box.x1]])
-    pixels = np.concatenate(parts)
+    pixels = np.concatenate(_without_dark(parts))
     # Pure white is where the scanner saw nothing, not what glass looks like.
     seen = pixels[pixels.min(axis=1) < 255]
     return seen if len(seen) >= len(pixels) // 4 else pixels
+
+
+def _without_dark(parts: list[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+    """The windows nearly as bright as the brightest: a plain margin or pen is no tissue, but no glass."""
+    levels = np.array([float(np.median(part)) for part in parts])
+    brightest = levels[levels < FILL_LEVEL].max(initial=0.0)
+    return [part for part, level in zip(parts, levels, strict=True) if level >= MIN_OF_BRIGHTEST * brightest]
 
 
 def _bright_pixels(sample: list[RGB]) -> NDArray[np.uint8] | None:

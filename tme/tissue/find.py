@@ -14,11 +14,11 @@ from tme.tissue.focus import MAX_NATIVE_MPP, find_blur
 from tme.tissue.fold import find_folds
 from tme.tissue.foreground import threshold
 from tme.tissue.glass import Glass, estimate_glass
-from tme.tissue.light import find_blocks, find_fall
+from tme.tissue.light import Fall, find_blocks, find_fall
 from tme.tissue.lines import Lines, find_lines
 from tme.tissue.morphology import Mask, drop_small, enlarged, even, fill_holes, reduced
 from tme.tissue.pen import find_pen, tissue_under_pen
-from tme.tissue.plain import find_plain
+from tme.tissue.plain import find_plain, smooth_share
 from tme.tissue.runs import find_pieces
 from tme.tissue.scan import COARSE, EVIDENCE_PER_OD, TEXTURE, Scan, make_raster, read_sample, scan_slide
 from tme.tissue.types import ARTEFACTS, TissueMask
@@ -28,6 +28,9 @@ MIN_FIELD_MM2 = 0.3
 MIN_TISSUE_SHARE = 0.02
 ROUGH_ENERGY = 0.012**2
 UNIFORM_ENERGY = 0.0005**2
+LARGE_FALL = 0.10
+LARGE_PLAIN = 0.02
+LARGE_SMOOTH = 0.05
 
 
 def find_tissue(slide: Slide, settings: TissueSettings) -> TissueMask:
@@ -66,8 +69,8 @@ def find_tissue(slide: Slide, settings: TissueSettings) -> TissueMask:
         return mask
     judged = settings.detect_artefacts and px_to_mm2(mask.tissue.size, mask.mpp) >= MIN_FIELD_MM2
     tissue = threshold(scan.evidence, EVIDENCE_PER_OD, mask.mpp, mask.coverage())
-    hole_px = um2_to_px(mm2_to_um2(settings.max_hole_mm2), mask.mpp)
-    plain = find_plain(reduced(tissue, TEXTURE), scan, glass, hole_px / COARSE**2)
+    hole_px = um2_to_px(mm2_to_um2(settings.max_hole_mm2), COARSE * mask.mpp)
+    plain = find_plain(reduced(tissue, TEXTURE), scan, glass, hole_px)
     scan = replace(scan, empty=scan.empty | plain)
     tissue &= ~enlarged(plain, COARSE, mask.shape)
     over = _find_overlays(tissue, scan, glass, mask.mpp) if judged else _no_overlays(scan.empty.shape)
@@ -78,9 +81,28 @@ def find_tissue(slide: Slide, settings: TissueSettings) -> TissueMask:
     if judged:
         _mark_all(mask, over, scan, glass, tissue, slide.info.mpp)
     pieces = find_pieces(tissue, diagonal=True).count
-    return TissueMask(
-        mask.mpp, mask.width_um, mask.height_um, tissue, mask.artefacts, has_glass or pieces == 0, pieces
+    return replace(
+        mask,
+        tissue=tissue,
+        has_glass=has_glass or pieces == 0,
+        n_pieces=pieces,
+        cautions=_cautions(fall, float(plain.mean()), 0.0 if has_glass else smooth_share(scan, hole_px)),
     )
+
+
+def _cautions(fall: Fall | None, plain: float, smooth: float) -> tuple[str, ...]:
+    said = []
+    if fall is not None and fall.share >= LARGE_FALL:
+        said.append(
+            f"the light falls by {100 * fall.share:.0f} % over the slide; stain was measured as if it did not"
+        )
+    if plain >= LARGE_PLAIN:
+        said.append(f"{100 * plain:.0f} % of the picture is a plain area that is not glass; it is no tissue")
+    if smooth >= LARGE_SMOOTH:
+        said.append(
+            f"no glass was found though {100 * smooth:.0f} % of the picture is as smooth: it is tissue"
+        )
+    return tuple(said)
 
 
 def _leave_frame(tissue: Mask, info: SlideInfo, mask: TissueMask) -> None:

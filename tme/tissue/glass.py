@@ -151,8 +151,15 @@ def _brightest_peak(pixels: NDArray[np.uint8]) -> Glass:
     low = _lowest(pixels)
     level = _brightest_level(low)
     near = pixels[np.abs(low.astype(np.int16) - level) <= PEAK_HALF_WIDTH]
-    red, green, blue, rough = np.median(near, axis=0).tolist()
+    red, green, blue, rough = (_median(plane) for plane in near.T)
     return Glass((red, green, blue), rough / 10.0 / np.log(10.0) / (level + 1.0), True)
+
+
+def _median(values: NDArray[np.uint8]) -> float:
+    """The median of millions of bytes: counting them is many times faster than sorting."""
+    summed = np.cumsum(np.bincount(values, minlength=256))
+    middle = np.searchsorted(summed, [(len(values) - 1) // 2, len(values) // 2], side="right")
+    return float(middle.mean())
 
 
 def _brightest_level(levels: NDArray) -> int:

@@ -22,6 +22,7 @@ LATTICE = 4
 MIN_CELLS = 8
 MIN_IN_CELL = 6
 MOST_IN_CELL = 500
+MOST_FITTED = 10_000
 SAME_HUE_OD = 0.015
 BRIGHTER_OD = -0.06
 DARKER_OD = 0.15
@@ -30,7 +31,6 @@ SCALE_OD = 0.004
 FITS_OD = 0.006
 MIN_FITTING = 0.85
 MIN_FALL_OD = 0.012
-LARGE_FALL = 0.10
 
 Floats = NDArray[np.float32]
 
@@ -150,11 +150,13 @@ def find_fall(blocks: Blocks, rgb: tuple[float, float, float], height: int, widt
     height, width : int
         Of the slide the blocks come from, px.
     """
-    density = np.log10((np.float32(rgb) + 1.0) / (blocks.colour + 1.0))
+    density = np.log10((np.asarray(rgb, np.float32) + 1.0) / (blocks.colour + 1.0))
     mean = density.mean(axis=1)
     usable = blocks.plain & (np.ptp(density, axis=1) <= SAME_HUE_OD)
     usable &= (mean > BRIGHTER_OD) & (mean < DARKER_OD)
-    x, y, mean = blocks.x[usable], blocks.y[usable], mean[usable]
+    chosen = np.flatnonzero(usable)
+    chosen = chosen[:: max(1, len(chosen) // MOST_FITTED)]
+    x, y, mean = blocks.x[chosen], blocks.y[chosen], mean[chosen]
     cell = (y * LATTICE).astype(int) * LATTICE + (x * LATTICE).astype(int)
     counts = np.bincount(cell, minlength=LATTICE * LATTICE)
     if (counts >= MIN_IN_CELL).sum() < MIN_CELLS:

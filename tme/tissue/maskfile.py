@@ -34,6 +34,7 @@ def save_mask(path: Path, mask: TissueMask) -> dict[str, Any]:
         "height_um": mask.height_um,
         "has_glass": mask.has_glass,
         "n_pieces": mask.n_pieces,
+        "cautions": list(mask.cautions),
         "bits": {"tissue": 7, **{name: bit for bit, name in enumerate(ARTEFACTS)}},
     }
 
@@ -61,6 +62,7 @@ def load_mask(path: Path, header: dict[str, Any]) -> TissueMask:
             pixels & np.uint8(TISSUE_BIT - 1),
             bool(header["has_glass"]),
             int(header["n_pieces"]),
+            tuple(header["cautions"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise _unreadable(path, f"its header lacks {error}") from error

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from tme.slide.types import RGB
 from tme.tissue.glass import Glass, extremes
-from tme.tissue.morphology import Mask, enlarged, even, grown, opened
+from tme.tissue.morphology import Mask, enlarged, even, grown
 from tme.tissue.runs import find_pieces
-from tme.tissue.scan import COARSE, TEXTURE, Scan
+from tme.tissue.scan import BLACK_LEVEL, COARSE, TEXTURE, Scan
 
 FINE_ENERGY = 0.004**2
 MIDDLE_ENERGY = 0.002**2
@@ -33,6 +33,21 @@ def smooth_places(scan: Scan, noise: float) -> Mask:
     """Where nothing but noise is seen, on the texture grid, (H, W) bool; ``noise`` is that of glass, OD."""
     found: Mask = (scan.fine <= FINE_ENERGY + (NOISE_FACTOR * noise) ** 2) & (scan.middle <= MIDDLE_ENERGY)
     return found
+
+
+def smooth_share(scan: Scan, min_px: float) -> float:
+    """Share of a picture without glass, 0-1, that is as smooth as glass and lies at its edge."""
+    colour = _shrunk(scan.coarse)
+    smooth = smooth_places(scan, 0.0) & _even(colour) & (colour.min(axis=2) > BLACK_LEVEL)
+    _leave_inner(smooth, min_px / STEP**2)
+    return float(smooth.mean())
+
+
+def _leave_inner(smooth: Mask, min_px: float) -> None:
+    """Drop, in place, pieces that are small or do not reach the picture's edge."""
+    pieces = find_pieces(smooth, diagonal=False)
+    small = pieces.areas(*even(smooth.shape)) < min_px
+    pieces.paint(smooth, small | ~pieces.touches_edge(), False)
 
 
 def find_plain(tissue: NDArray[np.uint8], scan: Scan, glass: Glass, min_px: float) -> Mask:
@@ -53,9 +68,7 @@ def find_plain(tissue: NDArray[np.uint8], scan: Scan, glass: Glass, min_px: floa
         low, high = extremes(glass.density(colour))
         smooth |= smooth_places(scan, glass.noise) & (high - low <= SAME_HUE_OD) & (high <= MAX_OD)
     smooth &= (tissue >= 128) & _even(colour)
-    pieces = find_pieces(smooth, diagonal=False)
-    small = pieces.areas(*even(smooth.shape)) * STEP**2 < min_px
-    pieces.paint(smooth, small | ~pieces.touches_edge(), False)
+    _leave_inner(smooth, min_px / STEP**2)
     if not smooth.any():
         return np.zeros(scan.empty.shape, np.bool_)
     return _with_margin(smooth, colour, scan.coarse)
@@ -64,7 +77,9 @@ def find_plain(tissue: NDArray[np.uint8], scan: Scan, glass: Glass, min_px: floa
 def _even(colour: RGB) -> Mask:
     """Pixels that differ little from all around them: what is out of focus is smooth, but not even."""
     around = np.ones((3, 3), np.uint8)
-    found: Mask = cv2.subtract(cv2.dilate(colour, around), cv2.erode(colour, around)).max(axis=2) <= EVEN_LEVELS
+    found: Mask = (
+        cv2.subtract(cv2.dilate(colour, around), cv2.erode(colour, around)).max(axis=2) <= EVEN_LEVELS
+    )
     return found
 
 

@@ -45,7 +45,7 @@ def quality(tissue: TissueMask, evaluable: Mask | None) -> dict[str, Any]:
         "evaluable_area_mm2": round(left, 6),
         "evaluable_pct": _share(left, total),
         "artefacts": artefacts,
-        "cautions": _cautions(artefacts, _share(lost, total)),
+        "cautions": [*tissue.cautions, *_cautions(artefacts, _share(lost, total))],
     }
 
 

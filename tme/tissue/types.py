@@ -35,6 +35,8 @@ class TissueMask:
         False for a field without visible glass, where all is tissue.
     n_pieces : int
         Connected pieces of tissue.
+    cautions : tuple of str
+        Sentences on light and glass, where these made tissue hard to tell.
     """
 
     mpp: float
@@ -44,6 +46,7 @@ class TissueMask:
     artefacts: NDArray[np.uint8]
     has_glass: bool
     n_pieces: int
+    cautions: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -64,3 +64,28 @@ def test_a_dimmer_lamp_keeps_the_tissue(pixels: np.ndarray, lamp: float) -> None
     dim = (pixels * lamp + 0.5).astype(np.uint8)
     before, after = find(pixels), find(dim)
     assert after.area_mm2(after.tissue) == pytest.approx(before.area_mm2(before.tissue), rel=0.02)
+
+
+LIGHT = st.tuples(*[st.floats(0.85, 1.0)] * 3)
+
+
+def _seen(
+    pixels: np.ndarray, colour: tuple[float, ...], dim: float, across: float, down: float
+) -> np.ndarray:
+    """A slide as a tinted, dim lamp shows it whose light falls over the width and the height."""
+    rows, columns = np.ogrid[0:1:480j, 0:1:640j]
+    light = dim * (1.0 - across * columns) * (1.0 - down * rows)
+    return np.clip(pixels * light[..., None] * np.array(colour) + 0.5, 0, 255).astype(np.uint8)
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 10_000), LIGHT, st.floats(0.8, 1.0), st.floats(0.0, 0.12), st.floats(0.0, 0.12))
+def test_tint_dimming_and_a_fall_of_light_keep_the_tissue(
+    seed: int, colour: tuple[float, ...], dim: float, across: float, down: float
+) -> None:
+    density = glass_density(480, 640)
+    paint_tissue(density, disk((480, 640), 240, 320, 150), seed)
+    pixels = develop(density, seed)
+    before, after = find(pixels), find(_seen(pixels, colour, dim, across, down))
+    assert after.has_glass
+    assert after.area_mm2(after.tissue) == pytest.approx(before.area_mm2(before.tissue), rel=0.02)

@@ -35,6 +35,9 @@ MAX_BRIGHTER = 0.01
 SAME_HUE_OD = 0.02
 ONE_HUE_OD = 0.01
 MIN_ONE_HUE = 0.9
+BORDER = 0.44
+BLACK = 60
+MIN_AT_BORDER = 0.1
 CLEARLY_BRIGHTER = 5.0
 DEFAULT_RGB = (243.0, 243.0, 243.0)
 
@@ -104,8 +107,14 @@ def _plain_colour(blocks: Blocks) -> tuple[float, float, float] | None:
     # Tissue out of focus is plain too, but not of one hue; and no tissue lets through more than glass.
     if (hue[near] <= ONE_HUE_OD).mean() < MIN_ONE_HUE:
         return None
-    beyond = (colour > glass + BRIGHTER_LEVELS).any(axis=1) & (colour.min(axis=1) < FILL_LEVEL)
-    if (beyond & ~(plain & (hue <= SAME_HUE_OD))).mean() >= MAX_BRIGHTER:
+    scanned = (colour.min(axis=1) < FILL_LEVEL) & (colour.max(axis=1) > BLACK)
+    like = plain & (hue <= SAME_HUE_OD)
+    beyond = (colour > glass + BRIGHTER_LEVELS).any(axis=1)
+    if (beyond & scanned & ~like).mean() >= MAX_BRIGHTER:
+        return None
+    # A lake of mucin lies within tissue; glass goes on to where the picture ends.
+    border = scanned & ((np.abs(blocks.y - 0.5) >= BORDER) | (np.abs(blocks.x - 0.5) >= BORDER))
+    if border.any() and like[border].mean() < MIN_AT_BORDER:
         return None
     red, green, blue = glass.tolist()
     return red, green, blue

@@ -71,9 +71,9 @@ def find_tissue(slide: Slide, settings: TissueSettings) -> TissueMask:
     tissue = threshold(scan.evidence, EVIDENCE_PER_OD, mask.mpp, mask.coverage())
     hole_px = um2_to_px(mm2_to_um2(settings.max_hole_mm2), COARSE * mask.mpp)
     plain = find_plain(reduced(tissue, TEXTURE), scan, glass, hole_px)
-    scan = replace(scan, empty=scan.empty | plain)
-    tissue &= ~enlarged(plain, COARSE, mask.shape)
-    over = _find_overlays(tissue, scan, glass, mask.mpp) if judged else _no_overlays(scan.empty.shape)
+    if plain.any():
+        tissue &= ~enlarged(plain, COARSE, mask.shape)
+    over = _find_overlays(tissue, scan, glass, plain, mask.mpp) if judged else _no_overlays(plain)
     tissue, has_glass = _find_foreground(tissue, scan, glass, over, mask, settings)
     _leave_frame(tissue, slide.info, mask)
     # The largest map has done its work.
@@ -120,21 +120,22 @@ def _leave_frame(tissue: Mask, info: SlideInfo, mask: TissueMask) -> None:
 
 @dataclass(frozen=True, eq=False)
 class _Overlays:
-    """What lies over the glass and over tissue, on the coarse grid."""
+    """What lies over the glass, over tissue and beside both, on the coarse grid."""
 
     pen: Mask
     lines: Lines
+    plain: Mask
 
 
-def _find_overlays(tissue: Mask, scan: Scan, glass: Glass, mpp: float) -> _Overlays:
+def _find_overlays(tissue: Mask, scan: Scan, glass: Glass, plain: Mask, mpp: float) -> _Overlays:
     pen = find_pen(scan.coarse, glass, COARSE * mpp)
     seen = (reduced(tissue, COARSE) > 0) & ~pen
-    return _Overlays(pen, find_lines(seen, scan.coarse, glass, COARSE * mpp))
+    return _Overlays(pen, find_lines(seen, scan.coarse, glass, COARSE * mpp), plain)
 
 
-def _no_overlays(shape: tuple[int, ...]) -> _Overlays:
-    nothing = np.zeros(shape, np.bool_)
-    return _Overlays(nothing, Lines(nothing, nothing, nothing))
+def _no_overlays(plain: Mask) -> _Overlays:
+    nothing = np.zeros(plain.shape, np.bool_)
+    return _Overlays(nothing, Lines(nothing, nothing, nothing), plain)
 
 
 def _find_foreground(
@@ -143,7 +144,7 @@ def _find_foreground(
     """Tissue among what is not glass, and whether there is glass beside it."""
     mpp, weights = mask.mpp, mask.coverage()
     hole_px = um2_to_px(mm2_to_um2(settings.max_hole_mm2), mpp)
-    ruled_out = scan.empty | over.lines.on_glass
+    ruled_out = scan.black | over.plain | over.lines.on_glass
     if over.pen.any():
         tissue = _without_ink(tissue, scan, over.pen, mpp)
         ruled_out |= over.pen & (reduced(tissue, COARSE) == 0)
@@ -152,9 +153,12 @@ def _find_foreground(
     _add_fat(tissue, scan, ruled_out, mpp, hole_px)
     if hole_px > 0:
         fill_holes(tissue, hole_px, weights)
-    if not glass.found or (seen >= MIN_TISSUE_SHARE and not _shows_glass(tissue, over.pen, hole_px)):
-        drop_small(scan.empty, hole_px / COARSE**2, even(scan.empty.shape), spare_edge=False)
-        return ~enlarged(scan.empty, COARSE, mask.shape), False
+    if not glass.found or (
+        seen >= MIN_TISSUE_SHARE and not _shows_glass(tissue, over.pen | over.plain, hole_px)
+    ):
+        outside = scan.black | over.plain
+        drop_small(outside, hole_px / COARSE**2, even(outside.shape), spare_edge=False)
+        return ~enlarged(outside, COARSE, mask.shape), False
     drop_small(tissue, um2_to_px(mm2_to_um2(settings.min_piece_mm2), mpp), weights, spare_edge=True)
     return tissue, True
 
@@ -175,9 +179,9 @@ def _add_fat(tissue: Mask, scan: Scan, ruled_out: Mask, mpp: float, hole_px: flo
     tissue |= enlarged(fat, COARSE, tissue.shape)
 
 
-def _shows_glass(tissue: Mask, pen: Mask, hole_px: float) -> bool:
-    """Whether a part without tissue or ink is larger than any hole."""
-    covered = tissue | enlarged(pen, COARSE, tissue.shape) if pen.any() else tissue
+def _shows_glass(tissue: Mask, other: Mask, hole_px: float) -> bool:
+    """Whether a part that is neither tissue nor ``other`` is larger than any hole."""
+    covered = tissue | enlarged(other, COARSE, tissue.shape) if other.any() else tissue
     gaps = find_pieces(~covered, diagonal=False)
     return float(gaps.areas(*even(tissue.shape)).max(initial=0.0)) > hole_px
 

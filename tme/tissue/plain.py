@@ -70,7 +70,7 @@ def find_plain(tissue: NDArray[np.uint8], scan: Scan, glass: Glass, min_px: floa
     smooth &= (tissue >= 128) & _even(colour)
     _leave_inner(smooth, min_px / STEP**2)
     if not smooth.any():
-        return np.zeros(scan.empty.shape, np.bool_)
+        return np.zeros(scan.black.shape, np.bool_)
     return _with_margin(smooth, colour, scan.coarse)
 
 

@@ -90,7 +90,7 @@ class Scan:
         Evidence of tissue in units of 1/400 OD; about 0-4 on clean glass.
     strongest : (ceil(H/2), ceil(W/2)) uint8
         Largest evidence within each pixel of twice the mask's µm/px.
-    empty : (ceil(H/2), ceil(W/2)) bool
+    black : (ceil(H/2), ceil(W/2)) bool
         Pixels without any light: a scanner's border.
     coarse : (ceil(H/2), ceil(W/2), 3) uint8
         Mean RGB at twice the mask's µm/px.
@@ -101,7 +101,7 @@ class Scan:
     raster: Raster
     evidence: Bytes
     strongest: Bytes
-    empty: NDArray[np.bool_]
+    black: NDArray[np.bool_]
     coarse: RGB
     fine: Floats
     middle: Floats
@@ -199,7 +199,7 @@ def _store(scan: Scan, glass: Glass, pixels: RGB, core: Box, y0: int, x0: int) -
     _put_largest(scan.strongest, small, y0 // factor, x0 // factor)
     _put(scan.coarse, pixels[inner], y0, x0, factor * COARSE)
     dark = (extremes(cv2.split(pixels[inner]))[1] <= BLACK_LEVEL).astype(np.float32)
-    _put(scan.empty, dark, y0, x0, factor * COARSE)
+    _put(scan.black, dark, y0, x0, factor * COARSE)
 
 
 def _evidence(density: tuple[Floats, Floats, Floats], mean: Floats, noise: float) -> Floats:

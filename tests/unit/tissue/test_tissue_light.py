@@ -133,6 +133,14 @@ def test_a_margin_beside_tissue_takes_none_of_it() -> None:
     assert found.area_mm2(found.tissue) == pytest.approx(tissue.sum() * 1e-6, rel=0.03)
 
 
+def test_a_margin_is_not_the_glass_of_a_field_without_any() -> None:
+    density = glass_density(*SHAPE)
+    paint_tissue(density, np.ones(SHAPE, np.bool_))
+    found = find(np.pad(develop(density), ((0, 0), (0, 400), (0, 0)), constant_values=150))
+    assert not found.has_glass
+    assert found.area_mm2(found.tissue) == pytest.approx(SHAPE[0] * SHAPE[1] * 1e-6, rel=0.03)
+
+
 def _smooth_field() -> RGB:
     """Tissue all over with a pale smooth lake: mucin or necrosis, tinted, and with a slow structure."""
     density = glass_density(*SHAPE)

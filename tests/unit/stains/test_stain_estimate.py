@@ -15,7 +15,7 @@ from tme.stains import STAINS
 from tme.stains.calibration import DRIFT_OD, Frozen
 from tme.stains.deconvolve import stain_vectors, unit
 from tme.stains.estimate import estimate_profile
-from tme.stains.sample import background_caution, sample_windows
+from tme.stains.sample import background_caution, background_colour, sample_windows
 from tme.stains.types import StainProfile
 from tme.testing.memory import ArraySlide
 from tme.testing.render import SlideSpec, render_slide
@@ -215,6 +215,26 @@ def test_windows_of_the_sample_are_seeded_and_on_usable_tissue() -> None:
 )
 def test_unusual_glass_is_said(background: tuple[float, float, float], unusual: bool) -> None:
     assert bool(background_caution(background)) is unusual
+
+
+@pytest.mark.parametrize("margin", [120, 205])
+def test_a_plain_margin_is_not_the_background(margin: int) -> None:
+    plain = render_slide(SlideSpec("CD8", 0.1, 250.0, 80.0, 1), 5)
+    width = plain.pixels.shape[1]
+    wide = np.pad(plain.pixels, ((0, 0), (0, 2 * width), (0, 0)), constant_values=margin)
+    found = []
+    for pixels in (plain.pixels, wide):
+        slide = ArraySlide(pixels, plain.mpp)
+        found.append(background_colour(slide, find_tissue(slide, TissueSettings()), [], 0))
+    np.testing.assert_allclose(found[1], found[0], atol=3.0)
+
+
+def test_the_colour_of_dim_glass_is_kept() -> None:
+    plain = render_slide(SlideSpec("CD8", 0.1, 250.0, 80.0, 1), 5)
+    slide = ArraySlide((plain.pixels * 0.65 + 0.5).astype(np.uint8), plain.mpp)
+    background = background_colour(slide, find_tissue(slide, TissueSettings()), [], 0)
+    assert 145 < min(background) <= max(background) < 168
+    assert background_caution(background)
 
 
 def test_the_slides_own_haematoxylin_is_used() -> None:

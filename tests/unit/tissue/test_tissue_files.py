@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,13 +25,14 @@ def _mask(blur_share: float = 0.4) -> TissueMask:
 
 
 def test_mask_survives_its_file(tmp_path: Path) -> None:
-    mask = _mask()
+    mask = replace(_mask(), cautions=("the light falls",))
     header = json.loads(json.dumps(save_mask(tmp_path / "tissue.png", mask)))
     back = load_mask(tmp_path / "tissue.png", header)
     np.testing.assert_array_equal(back.tissue, mask.tissue)
     np.testing.assert_array_equal(back.artefacts, mask.artefacts)
     assert (back.mpp, back.width_um, back.height_um) == (mask.mpp, mask.width_um, mask.height_um)
     assert (back.has_glass, back.n_pieces) == (mask.has_glass, mask.n_pieces)
+    assert back.cautions == mask.cautions
 
 
 def test_same_mask_same_bytes(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from tests.cell_scenes import ellipse_mask
-from tme.cells.outline import large_enough, trace
+from tme.cells.outline import THIN_PX, large_enough, trace
 
 EIGHT = np.ones((3, 3), bool)
 CUT = 0.5
@@ -146,8 +146,8 @@ def test_whatever_the_level_an_outline_is_valid_and_holds_one_part(
     if len(polygons) == 2 and not any(
         np.any(part & (labels != number)) for number in (1, 2) for part in parts_filled(labels == number)
     ):
-        # Neither encloses anything of the other.
-        assert shapely.intersection(*polygons).area == 0
+        # Neither encloses anything of the other; a border they share is thinned once for each.
+        assert shapely.intersection(*polygons).area < THIN_PX
 
 
 @settings(max_examples=40)

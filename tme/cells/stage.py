@@ -19,9 +19,10 @@ import pyarrow as pa
 import shapely
 from numpy.typing import NDArray
 
+from tme.cells.cautions import cell_cautions
 from tme.cells.classify import Calls, classify
 from tme.cells.domain import domain_values, outside
-from tme.cells.edge import edge_caution, edge_zones
+from tme.cells.edge import edge_zones
 from tme.cells.engines import SEGMENTERS, Engine, halo_px, load_engine
 from tme.cells.engines._parting import around
 from tme.cells.measure import Measures, measure
@@ -44,15 +45,6 @@ from tme.units import um2_to_px, um_to_px
 COARSEST_MPP = 0.65
 RIM_UM, LEAST_BESIDE = 2.5, 0.5
 """What is no cell is the rim of one where this share of it lies so near to cells."""
-FEWEST_UNSEEN = 20
-MOST_UNSEEN = 0.25
-"""Share of positive objects without a nucleus from which on, if there are `FEWEST_UNSEEN`, it is said."""
-NUCLEUS_UM2, FEWEST_SIZED = (18.0, 80.0), 200
-"""Third quartile of the area of nuclei that are not positive: 3 of 168 labelled fields lie below the first
-number and none above the second; declared half and twice as coarse as they are 12 of 17 and 13 of 15 do."""
-MOST_LONG, FEWEST_LONG = 0.8, 30
-"""Median eccentricity of positive cells that are lymphocytes: 0.66 and 0.67 on two fields of CD3 and CD8,
-0.78 on one of CD31 read as such, 0.92 to 0.94 on rendered ones."""
 PLACES_A_PIXEL = 64
 """Coordinates of outlines are whole parts of a level-0 pixel."""
 
@@ -164,50 +156,9 @@ def cell_provenance(
         "work_mpp_um": working_mpp(info, settings),
         "cautions": [
             *outside(domain, domain_values(profile, info.mpp)),
-            *filter(
-                None,
-                [
-                    _unseen(tally),
-                    _strange_size(tally),
-                    _strange_shape(tally, STAINS.get(profile.stain)),
-                    edge_caution(tally.at_edge, tally.deep, tissue),
-                ],
-            ),
+            *cell_cautions(tally, tissue, STAINS.get(profile.stain)),
         ],
     }
-
-
-def _unseen(tally: Tally) -> str:
-    """What to say where much that is positive shows no nucleus."""
-    positive = tally.left_out + tally.positive
-    if tally.left_out < FEWEST_UNSEEN or tally.left_out < MOST_UNSEEN * positive:
-        return ""
-    return (
-        f"in {tally.left_out} of {positive} positive objects no nucleus is seen, and they are not counted: "
-        "brown pigment, debris, vessel walls, or nuclei hidden under DAB; they have no outline on the overlay"
-    )
-
-
-def _strange_size(tally: Tally) -> str:
-    """What to say where nuclei have a size that a wrong µm/px gives them."""
-    low, high = NUCLEUS_UM2
-    if tally.unstained < FEWEST_SIZED or low <= tally.nucleus_um2 <= high:
-        return ""
-    size = "small" if tally.nucleus_um2 < low else "large"
-    return (
-        f"nuclei are unusually {size} (three quarters are under {tally.nucleus_um2:.0f} µm², {low:g} to "
-        f"{high:g} where this was validated): is µm/px right? Areas and densities follow its square"
-    )
-
-
-def _strange_shape(tally: Tally, stain: Stain) -> str:
-    """What to say where positive cells are too long for the lymphocytes the marker stands for."""
-    if not stain.til_marker or tally.positive < FEWEST_LONG or tally.eccentricity <= MOST_LONG:
-        return ""
-    return (
-        f"may not be {stain.name}: positive cells are long (median eccentricity {tally.eccentricity:.2f}), "
-        "as walls of vessels and spindle cells are and lymphocytes are not"
-    )
 
 
 def run_task(
@@ -309,8 +260,8 @@ def _segment_window(
         pigment = pigment_cells(labels, outlines.labels, pixels, profile, stain, no_nucleus)
         pigment |= is_golden(measures.hematoxylin_od, measures.second_od, profile)
         calls = classify(measures, stain, profile, til_prob, found.til_least, pigment)
-        cluster = None if found.evidence is None else found.evidence.cluster[chosen]
-        number = cluster_counts(measures.area_um2, cluster)
+        cluster = None if found.evidence is None else found.evidence.cluster
+        number = cluster_counts(measures.area_um2, None if cluster is None else cluster[chosen])
         tables.append(
             _table(measures, calls, cell[chosen], number, outlines.polygons, window, info, mpp, stain)
         )

@@ -72,14 +72,14 @@ class Evidence:
         Whether it holds most of a nucleus that the engine outlines, or is one, or hides some under DAB.
     share : (n,) float64
         Share of its pixels that are nucleus.
-    cluster : (n,) bool
+    cluster : (n,) bool or None
         Whether it is what is left of cells that have run together without those that have a nucleus of their
-        own: as many as its area is worth.
+        own: as many as its area is worth. None where there are none.
     """
 
     whole: NDArray[np.bool_]
     share: NDArray[np.float64]
-    cluster: NDArray[np.bool_]
+    cluster: NDArray[np.bool_] | None = None
 
     @property
     def enough(self) -> NDArray[np.bool_]:

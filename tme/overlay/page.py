@@ -280,8 +280,8 @@ def _profile(profile: StainProfile | None) -> dict[str, Any] | None:
         "source": SOURCES.get(profile.threshold_source, profile.threshold_source),
         "own": "" if profile.slide_threshold_od is None else f"{profile.slide_threshold_od:.3f}",
         "from_slide": profile.threshold_source == "slide",
-        "note": profile.threshold_note,
-        "no_cut": profile.dab_threshold_od is None,
+        "note": profile.no_count or profile.threshold_note,
+        "no_cut": bool(profile.no_count),
         "histogram": bool(profile.histogram.get("counts")),
     }
 

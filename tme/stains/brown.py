@@ -21,7 +21,7 @@ MOST_GREEN_PIGMENT = 1.08
 MOST_GREEN_SECTION = 1.06
 """The same of the median of a section that is brown with pigment alone: 0.94 to 1.02 on rendered grains of
 melanin with some counterstain under them."""
-SPREADS_BELOW = 4.0
+SPREADS_BELOW = 3.0
 """How many times as far below the third quartile of a slide's positive points as their 95th percentile lies
 above it a colour is not that slide's stain. Pigment lies below and hardly moves either."""
 TOLD_FROM = 1.0

@@ -84,17 +84,17 @@ def estimate_profile(
     if profile.wrong_stain:
         return replace(profile, histogram=own.histogram)
     if own.value is not None:
-        positive = points[points @ dab >= own.value]
-        pigment = find_pigment(stain, profile, positive)
-        weak = weak_caution(positive @ dab, own.value)
+        pigment = find_pigment(stain, profile, points[points @ dab >= own.value])
         profile = replace(
             profile,
-            cautions=(*profile.cautions, *pigment.cautions, *filter(None, [weak])),
+            cautions=(*profile.cautions, *pigment.cautions),
             haematoxylin_under_dab=pigment.haematoxylin_under_dab,
             least_green=pigment.least_green,
         )
         own = DabThreshold(None, "", pigment.section, own.histogram) if pigment.section else own
-    return _with_threshold(profile, own, settings, frozen)
+    profile = _with_threshold(profile, own, settings, frozen)
+    weak = weak_caution(points @ dab, profile.dab_threshold_od)
+    return replace(profile, cautions=(*profile.cautions, weak)) if weak else profile
 
 
 def _stained_pixels(sample: list[RGB], background: Vector) -> FloatImage:

@@ -138,16 +138,18 @@ def dab_threshold(
     return DabThreshold(cut, "slide", "", histogram, low, high)
 
 
-def weak_caution(positive: NDArray[np.floating], cut: float) -> str:
+def weak_caution(dab: NDArray[np.floating], cut: float | None) -> str:
     """A sentence where most of what is positive is hardly darker than the cut; else empty.
 
     Parameters
     ----------
-    positive : (n,) float
-        DAB optical density of the points above the cut.
-    cut : float
+    dab : (n,) float
+        DAB optical density of the dark points.
+    cut : float or None
+        The threshold in use; None where there is none.
     """
-    if len(positive) < FEWEST_OVER_CUT or cut <= 0:
+    positive = dab[dab >= cut] if cut is not None else dab[:0]
+    if cut is None or len(positive) < FEWEST_OVER_CUT or cut <= 0:
         return ""
     middle = float(np.median(positive))
     if middle >= LEAST_OVER_CUT * cut:

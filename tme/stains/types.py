@@ -80,7 +80,8 @@ class StainProfile:
         says nothing.
     least_green : float or None
         Density in green over the geometric mean of red and blue under which a colour is pigment, not this
-        slide's stain (`tme.stains.brown`); None where that is not told.
+        slide's stain (`tme.stains.brown`); None where that is not told. As the one above, it is read off what
+        is positive by the slide's own threshold, whichever is used.
     wrong_stain : str
         Why this cannot be the stain named, whatever the threshold; empty where it can.
     cautions : tuple of str

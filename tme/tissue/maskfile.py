@@ -62,7 +62,7 @@ def load_mask(path: Path, header: dict[str, Any]) -> TissueMask:
             pixels & np.uint8(TISSUE_BIT - 1),
             bool(header["has_glass"]),
             int(header["n_pieces"]),
-            tuple(header["cautions"]),
+            tuple(header.get("cautions", ())),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise _unreadable(path, f"its header lacks {error}") from error

@@ -15,7 +15,7 @@ import pytest
 import shapely
 
 from tests.cell_scenes import MPP, all_tissue, nuclei_field, painted, profile_of, table_bytes
-from tme.cells import stage
+from tme.cells import cautions, stage
 from tme.cells.engines import SEGMENTERS
 from tme.cells.nuclei import LEAST_UM2
 from tme.cells.stage import cells_possible, cluster_counts, find_cells, segment_task
@@ -344,7 +344,7 @@ def test_what_no_nucleus_is_seen_in_is_no_cell_and_is_counted(
     monkeypatch: pytest.MonkeyPatch, engine: Crumbling, stain: str, left_out: int
 ) -> None:
     monkeypatch.setattr(stage, "load_engine", lambda _: engine)
-    monkeypatch.setattr(stage, "FEWEST_UNSEEN", 1)
+    monkeypatch.setattr(cautions, "FEWEST_UNSEEN", 1)
     slide = ArraySlide(np.full((100, 100, 3), (130, 90, 50), np.uint8), MPP)
     settings = CellSettings(engine="watershed", min_area_um2=5.0)
     cells = find_cells(slide, all_tissue(slide), profile_of(stain), STAINS.get(stain), settings)
@@ -382,7 +382,7 @@ def test_the_rest_of_a_clump_is_a_row_that_counts_as_its_area_is_worth(
     assert table["cluster_count"].to_pylist() == [None, worth]
     assert table["positive"].to_pylist() == [True, True]
     # Without a nucleus in it the clump is no cell, and it is said of as many as it would have been.
-    monkeypatch.setattr(stage, "FEWEST_UNSEEN", worth)
+    monkeypatch.setattr(cautions, "FEWEST_UNSEEN", worth)
     without = found(False)
     assert without.table["cluster_count"].to_pylist() == [None]
     assert f"in {worth} of {worth + 1} positive objects" in without.provenance["cautions"][0]

@@ -373,11 +373,16 @@ def test_what_of_a_nucleus_is_seen_in_each_cell() -> None:
         labels[4:14, column : column + 10] = label
     nuclei[6:10, 6:10] = 1  # small, whole in the first
     nuclei[4:14, 27:40] = 2  # three columns of the second, four of the third: neither has most of it
-    found = evidence_of(labels, nuclei, nuclei > 0, np.zeros(0, bool))
+    found = evidence_of(labels, nuclei, nuclei > 0, np.zeros(0, bool), 1e9)
     assert found.whole.tolist() == [True, False, False, False]
     assert found.share.tolist() == [0.16, 0.3, 0.4, 0.0]
     assert found.enough.tolist() == [True, True, True, False]
-    nothing = evidence_of(np.zeros_like(labels), nuclei, nuclei > 0, np.zeros(0, bool))
+    assert not found.cluster.any()
+    # The last two are rests of clumps: one hides nuclei, and is none where windows may cut it.
+    hidden = np.array([False, True])
+    for most_px, enough in ((200.0, [True, True, True, True]), (99.0, [True, True, False, False])):
+        assert evidence_of(labels, nuclei, nuclei > 0, hidden, most_px).enough.tolist() == enough
+    nothing = evidence_of(np.zeros_like(labels), nuclei, nuclei > 0, np.zeros(0, bool), 1e9)
     assert nothing.enough.tolist() == []
 
 

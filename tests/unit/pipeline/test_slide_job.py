@@ -346,7 +346,7 @@ def test_a_damaged_tile_is_left_out_of_counts_and_areas(tmp_path: Path) -> None:
     assert (inside.compartment.fillna("") == "").all()
     # The sample the stain is read from lacks the tile: a few outlines move by a pixel.
     assert len(outside(left)) == pytest.approx(len(outside(clean)), rel=0.01)
-    assert len(outside(clean) & outside(left)) >= 0.9 * len(outside(clean))
+    assert len(outside(clean) & outside(left)) >= 0.85 * len(outside(clean))
 
 
 def test_too_many_damaged_tiles_fail_the_slide(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -108,8 +109,10 @@ def test_no_black_is_left_at_any_resolution(tmp_path: Path, opened: Opener, mpp:
 
 
 def test_no_tissue_lies_in_a_wide_frame(tmp_path: Path, opened: Opener) -> None:
-    stroma = np.random.default_rng(0).normal((226, 178, 205), 6, (700, 900, 3)).clip(0, 255)
-    plain = stroma.astype(np.uint8)
+    rng = np.random.default_rng(0)
+    # What has no structure at all is no tissue.
+    fibres = cv2.GaussianBlur(rng.normal(0, 60, (700, 900, 1)), (0, 0), 3)[..., None]
+    plain = (rng.normal((226, 178, 205), 6, (700, 900, 3)) + fibres).clip(0, 255).astype(np.uint8)
     wide = opened(write_png(tmp_path / "a.png", framed(plain, 30, 24, 0, 40)), MPP)
     assert wide.info.frame == Frame(30 + SOFT_PX, 24 + SOFT_PX, 0, 40 + SOFT_PX)
     tissue = find_tissue(wide, TissueSettings())

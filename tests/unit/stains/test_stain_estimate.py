@@ -144,6 +144,11 @@ def test_a_weak_stain_is_a_caution(dab: float, said: int) -> None:
     found = estimate_profile(slide, all_tissue(slide), STAINS.get("CD8"), SETTINGS)
     assert found.dab_threshold_od is not None
     assert len([one for one in found.cautions if one.startswith("weak stain")]) == said
+    # It is asked of the threshold in use.
+    named = estimate_profile(
+        slide, all_tissue(slide), STAINS.get("CD8"), replace_settings(dab_threshold_od=0.75 * dab)
+    )
+    assert [one for one in named.cautions if f"threshold ({0.75 * dab:.2f})" in one]
 
 
 def replace_settings(**changes: object) -> StainSettings:

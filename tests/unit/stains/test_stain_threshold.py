@@ -170,7 +170,8 @@ def test_brown_on_the_palest_tissue_leaves_no_threshold(brown: float, cut: bool)
 
 @given(median=st.floats(0.02, 2), cut=st.floats(0.01, 0.5), count=st.integers(0, 60))
 def test_a_weak_stain_is_said_where_enough_is_positive(median: float, cut: float, count: int) -> None:
-    said = weak_caution(np.full(count, median), cut)
-    assert bool(said) is (count >= FEWEST_OVER_CUT and median < LEAST_OVER_CUT * cut)
+    said = weak_caution(np.concatenate([np.full(count, median), np.full(100, -1.0)]), cut)
+    assert bool(said) is (count >= FEWEST_OVER_CUT and cut <= median < LEAST_OVER_CUT * cut)
+    assert weak_caution(np.full(count, median), None) == ""
     assert said == "" or said.startswith("weak stain")
     assert weak_caution(np.full(count, median), 0.0) == ""

@@ -33,6 +33,9 @@ def test_mask_survives_its_file(tmp_path: Path) -> None:
     assert (back.mpp, back.width_um, back.height_um) == (mask.mpp, mask.width_um, mask.height_um)
     assert (back.has_glass, back.n_pieces) == (mask.has_glass, mask.n_pieces)
     assert back.cautions == mask.cautions
+    # Folders of an older version can still be exported.
+    del header["cautions"]
+    assert load_mask(tmp_path / "tissue.png", header).cautions == ()
 
 
 def test_same_mask_same_bytes(tmp_path: Path) -> None:

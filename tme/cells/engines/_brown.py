@@ -21,7 +21,7 @@ from tme.units import um2_to_px, um_to_px
 
 
 def brown_cells(
-    density: FloatImage, profile: StainProfile, settings: CellSettings, mpp: float, most_um2: float = 0.0
+    density: FloatImage, profile: StainProfile, settings: CellSettings, mpp: float
 ) -> tuple[Labels, NDArray[np.bool_]]:
     """Brown cells, and clumps of them that are too large for one.
 
@@ -33,8 +33,6 @@ def brown_cells(
     settings : CellSettings
         Smallest and largest area.
     mpp : float
-    most_um2 : float
-        Area of the largest clump.
 
     Returns
     -------
@@ -48,7 +46,6 @@ def brown_cells(
     dab = np.asarray(cv2.GaussianBlur(dab, (0, 0), um_to_px(SMOOTH_UM, mpp)), np.float32)
     mask = cleaned((dab > least).astype(np.uint8), BROWN, mpp)
     labels = parted(mask, np.minimum(dab, np.float32(1.0)), BROWN, mpp)
-    area = np.bincount(labels.ravel())
-    clump = (area > um2_to_px(settings.max_area_um2, mpp)) & (area <= um2_to_px(most_um2, mpp))
+    clump = np.bincount(labels.ravel()) > um2_to_px(settings.max_area_um2, mpp)
     clump[0] = False
     return of_right_size(labels, settings, mpp), clump[labels]

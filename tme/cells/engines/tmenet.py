@@ -45,7 +45,7 @@ PARTED_REACH_UM = 4.0
 """How far from its nucleus a pixel of a parted cell may lie."""
 MOST_CLUSTER_UM2 = 2500.0
 """Of cells that have run together those without a nucleus of their own are counted by their area, up to as
-much as a window's halo holds whole."""
+much as a window's halo holds whole; what is larger is said to be left out."""
 LEAST_HIDDEN = 0.75
 """Of the haematoxylin under DAB that the slide's positive cells hold; a vessel's wall on a field of CD31 has
 0.6."""
@@ -100,7 +100,7 @@ class NucleusEngine:
             )
         nuclei = renumbered(found.labels, keep)
         density = stain_od(rgb, profile)
-        brown, clumps = brown_cells(density, profile, self.settings, mpp, MOST_CLUSTER_UM2)
+        brown, clumps = brown_cells(density, profile, self.settings, mpp)
         if STAINS.get(profile.stain).marker_site == "nucleus":
             whole, rest = brown_nuclei(nuclei, brown, rgb)
             labels = with_others(with_others(whole, nuclei, mpp), rest, mpp)
@@ -110,7 +110,7 @@ class NucleusEngine:
             rest = rest_of(clumps, labels, mpp)
             labels = np.where(rest > 0, rest + labels.max(), labels)
             hidden = hides_nuclei(rest, density, profile)
-            evidence = evidence_of(labels, nuclei, found.level > 0, hidden)
+            evidence = evidence_of(labels, nuclei, found.level > 0, hidden, um2_to_px(MOST_CLUSTER_UM2, mpp))
             by_colour = (brown > 0) | (rest > 0)
         # Of the border of what was cut out by its colour the network knows nothing.
         level = np.where(by_colour, np.float32(np.nan), found.level)
@@ -270,7 +270,7 @@ def hides_nuclei(rest: Labels, density: FloatImage, profile: StainProfile) -> ND
 
 
 def evidence_of(
-    labels: Labels, nuclei: Labels, mask: NDArray[np.bool_], hidden: NDArray[np.bool_]
+    labels: Labels, nuclei: Labels, mask: NDArray[np.bool_], hidden: NDArray[np.bool_], most_px: float
 ) -> Evidence:
     """What of a nucleus each label holds.
 
@@ -282,6 +282,8 @@ def evidence_of(
         Where there is nucleus, outlined or not.
     hidden : (m,) bool
         Of the last m labels, which are rests of clumps, whether they hide nuclei.
+    most_px : float
+        Area from which on a rest is no cell, as windows may cut it.
     """
     area = np.bincount(labels.ravel())
     whole = np.zeros(len(area), bool)
@@ -289,6 +291,7 @@ def evidence_of(
     share = np.bincount(labels.ravel(), mask.ravel())[1:] / area[1:]
     cluster = np.arange(len(share)) >= len(share) - len(hidden)
     whole[1:][cluster] |= hidden
+    whole[1:][cluster & (area[1:] > most_px)], share[cluster & (area[1:] > most_px)] = False, 0.0
     return Evidence(whole[1:], share, cluster)
 
 

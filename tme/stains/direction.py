@@ -71,20 +71,21 @@ def green_share(densities: Densities) -> float | None:
 
 def hue_caution(stain: Stain, densities: Densities) -> str:
     """A sentence where the slide's hue contradicts the stain named; empty where it does not."""
-    green = green_share(densities)
-    if green is None:
-        return ""
-    if stain.kind == "he" and green < LEAST_GREEN_HE:
-        return f"does not look like {stain.name}: hardly any eosin, the hue is that of a DAB section"
-    if stain.kind == "dab" and green > MOST_GREEN_DAB:
-        return f"does not look like {stain.name}: the hue is that of eosin, not of DAB"
-    return ""
+    return _against(stain, densities, LEAST_GREEN_HE, MOST_GREEN_DAB)
 
 
 def wrong_stain(stain: Stain, densities: Densities) -> str:
     """The sentence of `hue_caution` where the hue is so far off that nothing can be counted; else empty."""
+    return _against(stain, densities, FAR_GREEN_HE, FAR_GREEN_DAB)
+
+
+def _against(stain: Stain, densities: Densities, least_he: float, most_dab: float) -> str:
+    """What speaks against the name; a chromogen that is itself as green as eosin (Fast Red) is not judged."""
     green = green_share(densities)
     if green is None:
         return ""
-    far = green < FAR_GREEN_HE if stain.kind == "he" else green > FAR_GREEN_DAB
-    return hue_caution(stain, densities) if far else ""
+    if stain.kind == "he" and green < least_he:
+        return f"does not look like {stain.name}: hardly any eosin, the hue is that of a DAB section"
+    if stain.kind == "dab" and green > most_dab and unit(stain.vectors[1])[1] <= MOST_GREEN_DAB:
+        return f"does not look like {stain.name}: the hue is that of eosin, not of DAB"
+    return ""

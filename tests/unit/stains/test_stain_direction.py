@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -101,3 +103,12 @@ def test_a_hue_far_off_is_another_stain_and_one_near_it_a_caution(green: float) 
         assert bool(said) is far
         assert said in ("", hue_caution(STAINS.get(name), points))
         assert wrong_stain(STAINS.get(name), points[1:]) == ""
+
+
+def test_a_red_chromogen_is_not_taken_for_eosin() -> None:
+    pink = np.tile(np.array([0.2, 0.8, 0.4], np.float32), (FEWEST_STAINED, 1))
+    cd8 = STAINS.get("CD8")
+    red = replace(cd8, vectors=(cd8.vectors[0], (0.21, 0.85, 0.48)))
+    for asked in (hue_caution, wrong_stain):
+        assert asked(cd8, pink)
+        assert not asked(red, pink)

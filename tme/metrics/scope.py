@@ -24,6 +24,7 @@ from tme.stains.types import Stain, StainProfile
 from tme.tables import Rows
 from tme.tissue.types import Mask, TissueMask
 from tme.units import um2_to_mm2
+from tme.vessels.stained import Stained
 
 Numbers = NDArray[np.float64]
 
@@ -69,8 +70,8 @@ class SlideContext:
     cells : pyarrow.Table, SavedTable or None
         None where the slide cannot have them.
     vessels : pyarrow.Table or None
-    stained_um2 : float or None
-        Area of all that carries the marker on the slide, what is no vessel by its shape counted in.
+    stained : Stained or None
+        Where the marker is, what is no vessel by its shape counted in.
     profile : StainProfile or None
     missing : dict of str to str
         Target (``cells``, ``vessels``) -> why there are none, e.g. the resolution is too coarse.
@@ -89,7 +90,7 @@ class SlideContext:
     profile: StainProfile | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
     registered: NearVessels | None = None
-    stained_um2: float | None = None
+    stained: Stained | None = None
 
     @cached_property
     def to_vessel_um(self) -> NDArray[np.float32] | None:
@@ -192,6 +193,12 @@ class Scope:
         x, y = _centroids(table)
         block = self.context.tissue.values_at(x, y, self.blocks.labels)
         return _objects(table, x, y, block, block >= 0)
+
+    @cached_property
+    def stained_mm2(self) -> float | None:
+        """Area that carries the vessels' marker in the compartment; None where that is not known."""
+        found = self.context.stained
+        return None if found is None else um2_to_mm2(found.within(self.mask, self.context.tissue))
 
     @cached_property
     def vessels(self) -> Objects | None:

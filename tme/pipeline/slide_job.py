@@ -26,6 +26,7 @@ from tme.stains import STAINS, Stain
 from tme.store import recover
 from tme.tissue import quality
 from tme.tissue.types import TissueMask
+from tme.vessels.stained import stained_from_json
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def _run(job: SlideJob, left_out: bool) -> Outcome:
         vessels=vessels.table if vessels else None,
         profile=profile,
         missing={"cells": no_cells, "vessels": no_vessels},
-        stained_um2=vessels.provenance["stained_um2"] if vessels else None,
+        stained=stained_from_json(vessels.provenance["stained"]) if vessels else None,
     )
     measurements = measure_slide(context, job.config.metrics)
     found = Findings(slide, tissue, outcome, profile, cells, vessels, regions, measurements)

@@ -21,13 +21,14 @@ from tme.config import VesselSettings
 from tme.slide.types import SlideInfo
 from tme.stains.pigment import is_pigment
 from tme.stains.types import Stain, StainProfile
-from tme.units import px_to_um2, um_to_whole_px
+from tme.units import um_to_whole_px
 from tme.vessels.fill import CONTACT_UM, join_radius
 from tme.vessels.group import Group, group_parts
 from tme.vessels.link import in_line
 from tme.vessels.lumen import find_lumens, gapped_parts
 from tme.vessels.measure import measure_vessels
-from tme.vessels.packed import PackedPlane, WindowMask, packed_px
+from tme.vessels.packed import PackedPlane, WindowMask
+from tme.vessels.stained import stained_area
 from tme.vessels.supported import keep_supported
 from tme.vessels.table import Row, vessel_table
 from tme.vessels.types import Vessels
@@ -80,13 +81,13 @@ def join_masks(
         measure_vessels, pale=pale, dark=dark, settings=settings, mpp=mpp, threshold_od=threshold
     )
     table = vessel_table(_lines_joined(groups, measure, settings.line_um, mpp), mpp, info.mpp)
-    stained_um2 = px_to_um2(sum(packed_px(window.bits) for window in kept), mpp)
+    everything = stained_area(kept, mpp)
     provenance = {
         "work_mpp_um": mpp,
         "dab_threshold_od": profile.dab_threshold_od,
         "threshold_source": profile.threshold_source,
-        "stained_um2": stained_um2,
-        "cautions": [*filter(None, [_mostly_cells(stain, table, stained_um2)])],
+        "stained": everything.to_json(),
+        "cautions": [*filter(None, [_mostly_cells(stain, table, everything.total_um2)])],
     }
     return Vessels(table, provenance)
 

@@ -36,11 +36,6 @@ def unpack(data: bytes, shape: tuple[int, int]) -> Bits:
     return np.unpackbits(bits, count=shape[0] * shape[1]).reshape(shape).astype(bool)
 
 
-def packed_px(data: bytes) -> int:
-    """How many pixels are set in what `pack` made."""
-    return int(np.bitwise_count(np.frombuffer(zlib.decompress(data), np.uint8)).sum()) if data else 0
-
-
 @dataclass(frozen=True)
 class WindowMask:
     """What one window says, in pixels at the working µm/px.

@@ -38,8 +38,8 @@ class Vessels:
         `VESSEL_SCHEMA`; rows in y then x order of the centroid; ``area_um2`` has the lumen filled;
         ``geometry`` is the filled outline as a WKB polygon in level-0 pixels.
     provenance : dict
-        ``work_mpp_um`` and what else a reader needs; ``stained_um2`` is the area of all that is stained, what
-        is no vessel by its shape counted in; ``cautions`` are sentences.
+        ``work_mpp_um`` and what else a reader needs; ``stained`` is where and how much is stained at all
+        (`tme.vessels.stained`); ``cautions`` are sentences.
     """
 
     table: pa.Table

@@ -26,6 +26,7 @@ from tme.metrics.distance import distance_to_vessels
 from tme.metrics.hotspot import densest_fields, evaluable_area_mm2
 from tme.metrics.spacing import nearest_neighbours
 from tme.metrics.spill import spill
+from tme.vessels.stained import Stained
 from tme.vessels.types import VESSEL_SCHEMA
 
 MASK = np.ones((200, 200), bool)
@@ -238,21 +239,33 @@ def test_a_marker_of_the_tumour_itself_withholds_vessel_changes() -> None:
 
 
 def test_a_tumour_of_single_stained_cells_withholds_vessel_changes() -> None:
-    tissue_um2 = 1e6 * tissue_of(MASK).area_mm2(MASK)
-    wall = np.full(4, 2000.0)
-    context = context_of(
-        "CD34", MASK, vessels=vessels_at([300.0] * 4, [300.0] * 4, endothelium_area_um2=wall)
-    )
+    tissue = tissue_of(MASK)
+    context = context_of("CD34", MASK, vessels=vessels_at([300.0] * 4, [300.0] * 4))
 
-    def reasons(stained_um2: float | None) -> tuple[str, ...]:
-        measured = measure_slide(replace(context, stained_um2=stained_um2), SETTINGS)
-        return measured.compartments["evaluable"].reasons_for("vessels")
+    def reasons(shares: float | np.ndarray | None, **changes: object) -> dict[str, tuple[str, ...]]:
+        """By compartment, with these shares of 5 x 5 squares stained."""
+        side = tissue.width_um / 5
+        area = None if shares is None else np.broadcast_to(shares, (5, 5)) * side**2
+        stained = None if area is None else Stained(side, area.astype(np.float32))
+        measured = measure_slide(replace(context, stained=stained, **changes), SETTINGS)
+        return {name: one.reasons_for("vessels") for name, one in measured.compartments.items()}
 
-    assert reasons(None) == reasons(0.14 * tissue_um2) == ()
-    assert "cells that are no vessels" in reasons(0.16 * tissue_um2)[0]
-    none = replace(context, vessels=vessels_at([], []), stained_um2=0.2 * tissue_um2)
-    found = measure_slide(none, SETTINGS).compartments["evaluable"].reasons_for("vessels")
-    assert found[0].startswith("20 % of the tissue is stained, 100 % of that in cells")
+    assert reasons(None) == reasons(0.14) == {"evaluable": ()}
+    assert "cells that are no vessels" in reasons(0.16)["evaluable"][0]
+    none = reasons(0.2, vessels=vessels_at([], []))["evaluable"]
+    assert none[0].startswith("20 % of the area is stained, 100 % of that in cells")
+    # Where it is stained decides: in a compartment of its own, and in what is left when it is excluded.
+    left = np.zeros((5, 5))
+    left[:, 0] = 0.6
+    halves = {name: np.zeros(MASK.shape, bool) for name in ("tumour", "stroma")}
+    edge = MASK.shape[1] // 5
+    halves["tumour"][:, :edge], halves["stroma"][:, edge:] = True, True
+    by_place = reasons(left, compartments={"evaluable": MASK, **halves})
+    assert any("60 % of the area is stained" in one for one in by_place["tumour"])
+    assert not [one for name in ("evaluable", "stroma") for one in by_place[name] if "stained" in one]
+    assert "stained" in reasons(left + 0.1)["evaluable"][0]
+    rest = reasons(left + 0.1, compartments={"evaluable": halves["stroma"]})["evaluable"]
+    assert not [one for one in rest if "stained" in one]
 
 
 def test_a_net_of_stained_tumour_cells_is_no_vessel_with_a_lumen() -> None:

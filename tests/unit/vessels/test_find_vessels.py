@@ -16,6 +16,7 @@ from tme.config import VesselSettings
 from tme.stains.black import black_is_told
 from tme.testing.memory import ArraySlide
 from tme.vessels import find_vessels, vessel_mpp, vessels_possible
+from tme.vessels.stained import stained_from_json
 from tme.vessels.types import VESSEL_SCHEMA
 from tme.vessels.windows import CORE_PX
 
@@ -301,7 +302,13 @@ def test_what_is_stained_is_known_where_single_cells_are_no_vessels(radius: floa
     vessels = vessels_of(scene)
     assert vessels.table.num_rows == 0
     drawn = 21 * 21 * math.pi * (radius**2 - nucleus**2)
-    assert vessels.provenance["stained_um2"] == pytest.approx(drawn, rel=0.2)
+    stained = stained_from_json(vessels.provenance["stained"])
+    assert stained.total_um2 == pytest.approx(drawn, rel=0.2)
+    tissue = all_tissue(ArraySlide(scene.rgb(), MPP))
+    everywhere = np.ones(tissue.shape, bool)
+    assert stained.within(everywhere, tissue) == pytest.approx(stained.total_um2, rel=0.01)
+    everywhere[: len(everywhere) // 2] = False
+    assert stained.within(everywhere, tissue) == pytest.approx(stained.total_um2 / 2, rel=0.1)
 
 
 def test_a_vessel_with_a_grain_on_its_wall_stays() -> None:

@@ -9,9 +9,8 @@ import numpy as np
 
 from tme.metrics.bootstrap import bounded_estimate, median_estimate
 from tme.metrics.family import METRICS, Family
-from tme.metrics.scope import Scope, SlideContext
+from tme.metrics.scope import Scope
 from tme.metrics.types import ColumnSpec, Estimate
-from tme.units import um2_to_mm2
 
 LUMEN_UM = 4.0
 LARGE_UM = 30.0
@@ -133,12 +132,16 @@ def measure(scope: Scope) -> dict[str, Estimate]:
 def withhold(scope: Scope, found: Mapping[str, Estimate]) -> str:
     """Why vessel changes are withheld: the tumour itself seems to carry the endothelial marker."""
     own = "the tumour may carry the marker itself"
-    all_pct, vessel_share = _stained(scope.context)
-    if all_pct > MARKER_POSITIVE_TUMOUR_PCT and vessel_share < 0.5:
-        return (
-            f"{all_pct:.0f} % of the tissue is stained, {100 * (1 - vessel_share):.0f} % of that in cells "
-            f"that are no vessels: {own}"
-        )
+    everything, wall = scope.stained_mm2, scope.vessel_area_mm2("endothelium_area_um2")
+    all_pct = 0.0 if everything is None else 100 * everything / scope.area_mm2
+    # Single stained cells are dropped as leucocytes before vessels are counted.
+    if everything and wall is not None and all_pct > MARKER_POSITIVE_TUMOUR_PCT:
+        beside = 1 - float(wall.sum()) / everything
+        if beside > 0.5:
+            return (
+                f"{all_pct:.0f} % of the area is stained, {100 * beside:.0f} % of that in cells that are no "
+                f"vessels: {own}"
+            )
     stained, lumens = found["endothelium_area_pct"].value, found["lumen_vessel_pct"].value
     if not isinstance(stained, float) or stained <= MARKER_POSITIVE_TUMOUR_PCT:
         return ""
@@ -151,19 +154,6 @@ def withhold(scope: Scope, found: Mapping[str, Estimate]) -> str:
             f"vessel: {own}"
         )
     return ""
-
-
-def _stained(context: SlideContext) -> tuple[float, float]:
-    """Percentage of the slide's tissue that is stained, and what share of that lies in vessels.
-
-    Single stained cells are dropped as leucocytes before vessels are counted: a marker of the tumour leaves
-    no vessel to see it by.
-    """
-    tissue_mm2 = context.tissue.area_mm2(context.tissue.tissue)
-    if context.vessels is None or not context.stained_um2 or tissue_mm2 <= 0:
-        return 0.0, 1.0
-    wall = np.nansum(context.vessels["endothelium_area_um2"].to_numpy())
-    return 100 * um2_to_mm2(context.stained_um2) / tissue_mm2, float(wall) / context.stained_um2
 
 
 def _share_in_nets(scope: Scope) -> float:

@@ -1,7 +1,7 @@
 """How much carries the marker where, whatever it is: by squares, few enough for a stage's record.
 
-What is no vessel by its shape has no row in the table; of a tumour that carries the marker itself nothing else
-is left to see it by.
+What is no vessel by its shape has no row in the table; of a tumour that carries the marker itself nothing
+else is left to see it by.
 """
 
 from __future__ import annotations

@@ -300,6 +300,10 @@ def test_what_is_left_of_a_clump_beyond_its_cells() -> None:
     assert not left[:, :33].any()
     assert (left > 0).sum() * MPP**2 == pytest.approx(80 * 56 * MPP**2, rel=0.02)
     assert not rest_of(np.zeros_like(clump), cells, MPP).any()
+    for through in (np.s_[:, 160:], np.s_[40:60]):
+        across = np.zeros_like(clump)
+        across[through] = True
+        assert not rest_of(across, np.zeros_like(cells), MPP).any()
     clump[:, 60:] = False  # 13 µm x 40 µm are left, then 13 µm x 4 µm, less than a cell
     assert rest_of(clump, cells, MPP).max() == 1
     clump[18:] = False

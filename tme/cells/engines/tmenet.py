@@ -187,6 +187,9 @@ def rest_of(clumps: NDArray[np.bool_], cells: Labels, mpp: float) -> Labels:
     left = cv2.morphologyEx(left, cv2.MORPH_OPEN, disc(PIECE_OPENING_UM, mpp))
     _, labels, stats, _ = cv2.connectedComponentsWithStats(left, connectivity=4)
     keep = stats[:, cv2.CC_STAT_AREA] >= um2_to_px(CLUSTER_CELL_UM2, mpp)
+    # What goes through the whole window is no clump of cells.
+    for one, other in ((labels[0], labels[-1]), (labels[:, 0], labels[:, -1])):
+        keep[np.intersect1d(one, other)] = False
     keep[0] = False
     return renumbered(labels, keep)
 

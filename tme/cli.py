@@ -26,6 +26,10 @@ app.add_typer(models, name="models")
 Sheet = Annotated[Path, typer.Argument(help="Sample sheet (CSV), or a folder of slides.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder of the results.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML settings; see configs/default.yaml.")]
+ModelsFolder = Annotated[
+    Path | None,
+    typer.Option("--in", envvar="TME_MODELS", help="Folder of fetched weights, in place of the usual one."),
+]
 Cores = Annotated[int, typer.Option("--cores", min=1, help="Cores to use.")]
 
 
@@ -246,12 +250,48 @@ def doctor() -> None:
 
 
 @models.command("list")
-def models_list() -> None:
-    """Segmentation engines, what they need and whether they can run here."""
-    from tme.pipeline.doctor import engine_lines
+def models_list(
+    folder: ModelsFolder = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Every engine: whether it can run here, its terms, and where its weights lie."""
+    from tme.pipeline.models import list_models, usual_folder
 
-    for line in engine_lines():
-        typer.echo(line)
+    raise typer.Exit(list_models(folder or usual_folder(), as_json, typer.echo))
+
+
+@models.command("fetch")
+def models_fetch(
+    name: Annotated[str, typer.Argument(help="A file that `tme models list` names, or an engine.")],
+    source: Annotated[
+        str | None, typer.Option("--from", help="https address or file, in place of the authors' address.")
+    ] = None,
+    sha256: Annotated[
+        str | None, typer.Option("--sha256", help="What the file must have, where tme does not know it.")
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--to", envvar="TME_MODELS", help="Folder for the file, in place of the usual one."),
+    ] = None,
+) -> None:
+    """Get weights, check them, and say what to write in the settings."""
+    from tme.pipeline.fetch import FetchRequest, run_fetch
+    from tme.pipeline.models import usual_folder
+
+    raise typer.Exit(run_fetch(FetchRequest(name, folder or usual_folder(), source, sha256), typer.echo))
+
+
+@models.command("verify")
+def models_verify(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Engines, files or folders; without any, all weights here.")
+    ] = None,
+    folder: ModelsFolder = None,
+) -> None:
+    """Read weights anew and compare them with the sha256 they must have."""
+    from tme.pipeline.models import usual_folder, verify_models
+
+    raise typer.Exit(verify_models(names or [], folder or usual_folder(), typer.echo))
 
 
 @stage.command("slides")

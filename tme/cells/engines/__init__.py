@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Protocol
 
+from tme.cells.engines._supply import Supply
 from tme.cells.engines._views import STRIDE
 from tme.cells.types import Detections
 from tme.config import CellSettings
@@ -59,6 +60,8 @@ class Segmenter(Protocol):
     package : str
         Distribution it is written for, of which another version may find other cells; empty where the code is
         tme's own or the plug-in names none. What it computes with (PyTorch, OpenVINO …) does not count.
+    supply : Supply
+        Its weights, for `tme models`; a plug-in may say nothing of them.
     """
 
     name: str
@@ -69,6 +72,7 @@ class Segmenter(Protocol):
     licence: str
     needs_weights: bool
     package: str
+    supply: Supply
 
     def missing(self) -> str:
         """Why the engine cannot run here, in one sentence that says what to install; empty if it can.
@@ -91,6 +95,11 @@ class Segmenter(Protocol):
 SEGMENTERS: Registry[Segmenter] = Registry("segmenter", "tme.cells.engines", "tme.segmenters")
 
 
+def supply_of(segmenter: Segmenter) -> Supply:
+    """What it says of its weights; nothing, where a plug-in does not."""
+    return getattr(segmenter, "supply", Supply())
+
+
 def halo_px(settings: CellSettings) -> int:
     """Context a window needs on every side: the engine's, and a step more where shifted views see further."""
     return SEGMENTERS.get(settings.engine).halo_px + (STRIDE if settings.views > 1 else 0)
@@ -103,4 +112,4 @@ def load_engine(settings: CellSettings) -> Engine:
     return SEGMENTERS.get(settings.engine).load(settings)
 
 
-__all__ = ["SEGMENTERS", "Engine", "Segmenter", "halo_px", "load_engine"]
+__all__ = ["SEGMENTERS", "Engine", "Segmenter", "halo_px", "load_engine", "supply_of"]

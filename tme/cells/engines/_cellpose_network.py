@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from tme.cells.engines._plain_tensors import why_not_plain
 from tme.cells.engines._torch import make_repeatable, use_gpu
 from tme.errors import EngineError
 
@@ -75,6 +76,19 @@ def load_network(path: Path, device: str) -> Network:
     kind = "cpnet" if generation == 3 else model.backbone
     model_id = f"cellpose-{version('cellpose')}-{kind}" + ("-gpu" if gpu else "")
     return Network(model, generation, model_id, gpu, torch.OutOfMemoryError)
+
+
+def refuse_file(path: Path) -> None:
+    """Refuse what is not a file of tensors alone, without torch and without running any of it.
+
+    Raises
+    ------
+    EngineError
+        If the file is anything else.
+    """
+    reason = why_not_plain(path)
+    if reason:
+        raise _not_weights(path, reason)
 
 
 def _packages() -> tuple[Any, Any]:

@@ -9,18 +9,19 @@ where its sha256 is pinned, and one that names those two operators is refused wh
 from __future__ import annotations
 
 import re
-import zipfile
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from tme.cells.engines._archive import BROKEN, opened
 from tme.cells.engines._torch import make_repeatable, use_gpu
 from tme.errors import EngineError
 
 # torch.from_file maps a file into memory and can create one; torch.save writes one.
 REACHES_FILES = re.compile(rb"\b(from_file|save)\s*\(")
+LARGEST_CODE = 64_000_000
 UM_PER_PX = (0.1, 1.0)
 
 
@@ -61,7 +62,7 @@ def load_network(path: Path, device: str) -> Network:
     """
     torch, instanseg = _packages()
     gpu = use_gpu(torch, device)
-    _refuse_other_archives(path)
+    refuse_file(path)
     make_repeatable(torch, gpu)
     script = _script(torch, path)
     name = "cpu" if not gpu else "cuda" if torch.cuda.is_available() else "mps"
@@ -84,18 +85,26 @@ def _packages() -> tuple[Any, Any]:
         ) from error
 
 
-def _refuse_other_archives(path: Path) -> None:
-    """Refuse what is not a TorchScript archive, and code in it that could reach files."""
+def refuse_file(path: Path) -> None:
+    """Refuse what is not a TorchScript archive, and code in it that could reach files; nothing of it is run.
+
+    Raises
+    ------
+    EngineError
+        If the file is anything else.
+    """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with opened(path) as archive:
             names = archive.namelist()
             if any(name.endswith("instanseg.pt") for name in names):
                 raise _not_weights(path, "it is the published archive, not the network in it", UNPACK)
             code = [name for name in names if "/code/" in name and name.endswith(".py")]
             if not code:
                 raise _not_weights(path, "it holds no TorchScript code")
+            if sum(archive.getinfo(name).file_size for name in code) > LARGEST_CODE:
+                raise _not_weights(path, f"its code is over {LARGEST_CODE} bytes")
             reaching = [name for name in code if REACHES_FILES.search(archive.read(name))]
-    except (zipfile.BadZipFile, EOFError, OSError) as error:
+    except (*BROKEN, OSError) as error:
         raise _not_weights(path, str(error)) from error
     if reaching:
         raise _not_weights(path, f"its code would read or write files: {reaching[0].partition('/')[2]}")
@@ -112,7 +121,7 @@ def _script(torch: Any, path: Path) -> Any:
     return script
 
 
-UNPACK = "unpack the archive and name the instanseg.pt in it"
+UNPACK = "`tme models fetch instanseg --from` that archive, or unpack it and name the instanseg.pt in it"
 
 
 def _not_weights(path: Path, why: str, fix: str = "") -> EngineError:

@@ -9,7 +9,6 @@ start, without thresholds it takes a guess. Both are refused here before it look
 from __future__ import annotations
 
 import json
-import zipfile
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module
@@ -19,11 +18,13 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from tme.cells.engines._archive import BROKEN, opened
 from tme.errors import EngineError
 
 FILES = ("config.json", "thresholds.json", "weights_best.h5")
 LARGEST_BYTES = 1_000_000_000
 FOLDER = "model"
+HDF5_START = b"\x89HDF\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,23 @@ def load_network(path: Path) -> Network:
     return Network(model, f"stardist-{version('stardist')}")
 
 
+def refuse_file(path: Path) -> None:
+    """Refuse what is not an archive of a network's settings, thresholds and HDF5; nothing of it is run.
+
+    Raises
+    ------
+    EngineError
+        If the file is anything else.
+    """
+    with TemporaryDirectory(prefix="tme-stardist-") as scratch:
+        folder = Path(scratch) / FOLDER
+        _unpack(path, folder)
+        _refuse_without_thresholds(folder, path)
+        with (folder / "weights_best.h5").open("rb") as stream:
+            if stream.read(len(HDF5_START)) != HDF5_START:
+                raise _not_weights(path, "its weights_best.h5 is not HDF5")
+
+
 def _packages() -> tuple[Any, Any]:
     """tensorflow and stardist.models, imported only now: together they take many seconds."""
     try:
@@ -102,7 +120,7 @@ def _unpack(path: Path, folder: Path) -> None:
     """The three files of a network, from the archive's root or one folder, into ``folder``; no others."""
     folder.mkdir()
     try:
-        with zipfile.ZipFile(path) as archive:
+        with opened(path) as archive:
             members = [item for item in archive.infolist() if PurePosixPath(item.filename).name in FILES]
             found = sorted(PurePosixPath(item.filename).name for item in members)
             if found != sorted(FILES):
@@ -111,7 +129,7 @@ def _unpack(path: Path, folder: Path) -> None:
                 raise _not_weights(path, "it unpacks to more than a gigabyte")
             for item in members:
                 (folder / PurePosixPath(item.filename).name).write_bytes(archive.read(item))
-    except (zipfile.BadZipFile, EOFError, RuntimeError) as error:
+    except BROKEN as error:
         raise _not_weights(path, str(error)) from error
 
 

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tme.cells.engines import SEGMENTERS
-from tme.cells.engines._cellpose_network import Network, load_network
+from tme.cells.engines._cellpose_network import Network, load_network, refuse_file
 from tme.cells.engines._levels import DARK, joint_image
 from tme.cells.engines._optional import Extra
+from tme.cells.engines._supply import Published, Supply, known
 from tme.cells.engines._torch import out_of_gpu_memory
 from tme.cells.engines._weights import pinned_weights
 from tme.cells.nuclei import of_right_size
@@ -30,17 +31,39 @@ from tme.units import um_to_px
 
 EXTRA = Extra("cellpose", "cellpose", (3, 1), (5, 0), "torch")
 FETCH = (
-    "fetch https://www.cellpose.org/models/nucleitorch_0 for cellpose 3.1, or "
-    "https://huggingface.co/mouseland/cellpose-sam/resolve/main/cpsam_v2 for cellpose 4, "
-    "where there is a network, and keep the file's name"
+    "run `tme models fetch nucleitorch_0` for cellpose 3.1, or `tme models fetch cpsam_v2` for cellpose 4, "
+    "where there is a network (they are at https://www.cellpose.org and https://huggingface.co)"
 )
+SITE = "https://www.cellpose.org/models"
+HUB = "https://huggingface.co/mouseland/cellpose-sam/resolve/main"
 # sha256 of the files cellpose's authors publish.
-KNOWN_WEIGHTS = {
-    "nucleitorch_0": "89ca45e4a45048d5010d29621466b1274b91b3dcb9714dce9f9e90a9a8671303",
-    "cyto3": "2dc3087a8abd7da46d1ab0ddd5824639933cc3ff63b382af3fa1939a392db93c",
-    "cpsam": "e1440429eb384f95afe32bcba6510f90d518eaedc917ede549bed6804004abe2",
-    "cpsam_v2": "0f1cc3f7ecdd8a037a57c6c48d9d8921391be4cbce3fa9f13c3e3a2e1253c667",
-}
+PUBLISHED = (
+    Published(
+        "nucleitorch_0",
+        f"{SITE}/nucleitorch_0",
+        "89ca45e4a45048d5010d29621466b1274b91b3dcb9714dce9f9e90a9a8671303",
+        "nuclei, for cellpose 3.1",
+    ),
+    Published(
+        "cpsam_v2",
+        f"{HUB}/cpsam_v2",
+        "0f1cc3f7ecdd8a037a57c6c48d9d8921391be4cbce3fa9f13c3e3a2e1253c667",
+        "cells and nuclei, for cellpose 4",
+    ),
+    Published(
+        "cyto3",
+        f"{SITE}/cyto3",
+        "2dc3087a8abd7da46d1ab0ddd5824639933cc3ff63b382af3fa1939a392db93c",
+        "cells, for cellpose 3.1",
+    ),
+    Published(
+        "cpsam",
+        f"{HUB}/cpsam",
+        "e1440429eb384f95afe32bcba6510f90d518eaedc917ede549bed6804004abe2",
+        "cells and nuclei, for cellpose 4, former version",
+    ),
+)
+KNOWN_WEIGHTS = known(PUBLISHED)
 # Version 3 wants to be told how large objects are; version 4 was trained on 7.5 to 120 px.
 NUCLEUS_UM = 8.0
 GPU_BATCH = 8
@@ -122,6 +145,7 @@ class CellposeSegmenter:
     licence = "code BSD-3-Clause; published weights were trained on data under CC BY-NC"
     needs_weights = True
     package = EXTRA.package
+    supply = Supply(PUBLISHED, refuse=refuse_file)
 
     def missing(self) -> str:
         """See `tme.cells.engines.Segmenter`."""

@@ -10,9 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 from tme.cells.engines import SEGMENTERS
-from tme.cells.engines._instanseg_network import Network, load_network
+from tme.cells.engines._instanseg_network import Network, load_network, refuse_file
 from tme.cells.engines._levels import CHANNEL_COUNTERSTAIN_OD, channel_image
 from tme.cells.engines._optional import Extra
+from tme.cells.engines._supply import Published, Supply, known
 from tme.cells.engines._torch import out_of_gpu_memory
 from tme.cells.engines._weights import pinned_weights
 from tme.cells.nuclei import of_right_size
@@ -23,11 +24,20 @@ from tme.stains.types import StainProfile
 
 EXTRA = Extra("instanseg", "instanseg-torch", (0, 1), (0, 2), "torch")
 FETCH = (
-    "fetch https://github.com/instanseg/instanseg/releases/download/instanseg_models_v0.1.1/"
-    "brightfield_nuclei.zip where there is a network and unpack the instanseg.pt in it"
+    "run `tme models fetch instanseg --sha256 HEX` where there is a network (it gets the instanseg.pt in "
+    "https://github.com/instanseg/instanseg/releases/download/instanseg_models_v0.1.1/brightfield_nuclei.zip)"
 )
-# None: the authors publish no sha256, and a file that holds code must not be trusted by its name.
-KNOWN_WEIGHTS: dict[str, str] = {}
+# No sha256: the authors publish none, and a file that holds code must not be trusted by its name.
+PUBLISHED = (
+    Published(
+        "brightfield_nuclei.pt",
+        "https://github.com/instanseg/instanseg/releases/download/instanseg_models_v0.1.1/"
+        "brightfield_nuclei.zip",
+        purpose="nuclei in brightfield images; holds a program",
+        member="instanseg.pt",
+    ),
+)
+KNOWN_WEIGHTS = known(PUBLISHED)
 
 
 class InstansegEngine:
@@ -84,6 +94,7 @@ class InstansegSegmenter:
     licence = "code and published weights Apache-2.0; trained on data under CC BY 4.0 and Apache-2.0"
     needs_weights = True
     package = EXTRA.package
+    supply = Supply(PUBLISHED, refuse=refuse_file)
 
     def missing(self) -> str:
         """See `tme.cells.engines.Segmenter`."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 from tme.cells.engines import SEGMENTERS
 from tme.cells.engines._levels import JOINT_COUNTERSTAIN_OD, joint_image
 from tme.cells.engines._optional import Extra
-from tme.cells.engines._stardist_network import Network, load_network
+from tme.cells.engines._stardist_network import Network, load_network, refuse_file
+from tme.cells.engines._supply import Published, Supply, known
 from tme.cells.engines._weights import pinned_weights
 from tme.cells.nuclei import of_right_size
 from tme.cells.types import Detections
@@ -21,13 +22,19 @@ from tme.stains.types import StainProfile
 
 EXTRA = Extra("stardist", "stardist", (0, 9), (0, 10), "tensorflow")
 FETCH = (
-    "fetch https://github.com/stardist/stardist-models/releases/download/v0.1/python_2D_versatile_he.zip "
-    "where there is a network and keep the file as it is, unopened"
+    "run `tme models fetch stardist` where there is a network (it gets python_2D_versatile_he.zip from "
+    "https://github.com/stardist/stardist-models)"
 )
 # sha256 that the package stardist 0.9.2 itself checks its download against.
-KNOWN_WEIGHTS = {
-    "python_2D_versatile_he.zip": "f1696ef0631bd7e1c0e5c0d3017e2b4c6a95e284c6aab9c22fc2f08317817b28",
-}
+PUBLISHED = (
+    Published(
+        "python_2D_versatile_he.zip",
+        "https://github.com/stardist/stardist-models/releases/download/v0.1/python_2D_versatile_he.zip",
+        "f1696ef0631bd7e1c0e5c0d3017e2b4c6a95e284c6aab9c22fc2f08317817b28",
+        "nuclei on H&E",
+    ),
+)
+KNOWN_WEIGHTS = known(PUBLISHED)
 
 
 class StardistEngine:
@@ -74,6 +81,7 @@ class StardistSegmenter:
     licence = "code and published weights BSD-3-Clause; trained on data under CC BY-NC-SA and CC BY"
     needs_weights = True
     package = EXTRA.package
+    supply = Supply(PUBLISHED, refuse=refuse_file)
 
     def missing(self) -> str:
         """See `tme.cells.engines.Segmenter`."""

@@ -20,6 +20,7 @@ from tme.cells.engines._brown import brown_cells
 from tme.cells.engines._description import Description, read_description, weights_file
 from tme.cells.engines._parting import Labels, around, disc
 from tme.cells.engines._runtime import Network, open_network
+from tme.cells.engines._supply import Pinned, Supply
 from tme.cells.engines._views import STRIDE, viewed
 from tme.cells.engines._weights import pinned_weights
 from tme.cells.instances import Instances, decode
@@ -27,6 +28,7 @@ from tme.cells.nearest import nearest_within
 from tme.cells.nuclei import renumbered, right_size
 from tme.cells.types import CLUSTER_CELL_UM2, Detections, Evidence
 from tme.config import OWN_NETWORK, CellSettings
+from tme.errors import ConfigError
 from tme.slide.types import RGB
 from tme.stains import STAINS
 from tme.stains.deconvolve import FloatImage, stain_od
@@ -34,6 +36,8 @@ from tme.stains.types import StainProfile
 from tme.units import um2_to_px, um_to_px
 
 BUNDLED = Path(__file__).parent / "weights" / "tmenet-4.json"
+BUNDLED_SHA256 = "7e528f48011c8143db0c1d630421b5bf8b7b2692ad66fc3605e62ff57f792580"
+"""Of the description, which pins the weights beside it."""
 GLASS = 255
 GAP_UM = 0.5
 """Around the cells of one kind none of the other is looked for: their rim is not one."""
@@ -298,6 +302,16 @@ def evidence_of(
     return Evidence(whole[1:], share, cluster)
 
 
+def bundled() -> tuple[Pinned, ...]:
+    """The description that comes with tme and the weights it pins; itself alone where it cannot be read."""
+    own = Pinned(BUNDLED, BUNDLED_SHA256)
+    try:
+        files = read_description(BUNDLED).files.values()
+    except (ConfigError, OSError):
+        return (own,)
+    return (own, *(Pinned(BUNDLED.parent / file.name, file.sha256) for file in files))
+
+
 class NucleusSegmenter:
     """Registry entry of tme's own network.
 
@@ -314,6 +328,7 @@ class NucleusSegmenter:
     )
     needs_weights = False
     package = ""
+    supply = Supply(bundled=bundled)
 
     def missing(self) -> str:
         """See `tme.cells.engines.Segmenter`; what it needs comes with tme."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tme.cells.engines import SEGMENTERS
 from tme.cells.engines._brown import brown_cells
 from tme.cells.engines._parting import around, cleaned, parted
+from tme.cells.engines._supply import Supply
 from tme.cells.engines._tuning import TUNING, Cut
 from tme.cells.nuclei import looks_like_nucleus, renumbered
 from tme.cells.types import Detections
@@ -76,6 +77,7 @@ class WatershedSegmenter:
     licence = "Apache-2.0, part of tme"
     needs_weights = False
     package = ""
+    supply = Supply()
 
     def missing(self) -> str:
         """See `tme.cells.engines.Segmenter`; nothing is ever missing."""

@@ -1,0 +1,324 @@
+"""`tme models list` and `verify`: which engines there are, where their weights lie, whether they are whole.
+
+Fetched weights lie in one folder, each file beside a small one (``NAME.tme.json``) that says which engine it is
+for and the sha256 it had when it was checked. A run reads neither: it takes what the settings name.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tme.cells.engines import SEGMENTERS, Segmenter, supply_of
+from tme.cells.engines._description import read_description
+from tme.cells.engines._supply import Published
+from tme.errors import ConfigError
+from tme.safety import file_sha256
+
+Say = Callable[[str], None]
+SOME_FAILED = 3
+RECORD = ".tme.json"
+LARGEST_RECORD = 100_000
+
+
+class Record(BaseModel):
+    """What is noted beside fetched weights."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    engine: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    size_bytes: int
+    source: str
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of weights, wherever it is.
+
+    Attributes
+    ----------
+    engine, name : str
+    state : {"in the package", "fetched", "missing"}
+    sha256 : str
+        It must have; empty where nobody states it.
+    size_bytes : int or None
+    path : str
+    purpose, url : str
+    """
+
+    engine: str
+    name: str
+    state: str
+    sha256: str
+    size_bytes: int | None = None
+    path: str = ""
+    purpose: str = ""
+    url: str = ""
+
+
+def usual_folder() -> Path:
+    """Where weights are put and looked for unless the user names a folder."""
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "tme" / "models"
+    return Path.home() / ".local" / "share" / "tme" / "models"
+
+
+def record_of(path: Path) -> Record | None:
+    """What is noted beside a file; None where nothing is, or nothing that can be read."""
+    beside = path.with_name(path.name + RECORD)
+    try:
+        if beside.stat().st_size > LARGEST_RECORD:
+            return None
+        return Record.model_validate_json(beside.read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def published() -> Iterator[tuple[Segmenter, Published]]:
+    """Every file that an engine's authors publish."""
+    for _, segmenter in SEGMENTERS.items():
+        for one in supply_of(segmenter).published:
+            yield segmenter, one
+
+
+def files_of(segmenter: Segmenter, folder: Path) -> list[File]:
+    """The weights of an engine: in the package, published, and others that were fetched for it."""
+    supply, name = supply_of(segmenter), segmenter.name
+    found = [_here(name, one.path, "in the package", one.sha256) for one in supply.bundled()]
+    for one in supply.published:
+        record = record_of(folder / one.name)
+        noted = record.sha256 if record and record.engine == name else ""
+        found.append(_here(name, folder / one.name, "fetched", one.sha256 or noted, one.purpose, one.url))
+    names = {one.name for one in supply.published}
+    for path, record in _recorded(folder):
+        if record.engine == name and path.name not in names:
+            found.append(_here(name, path, "fetched", record.sha256, "your own"))
+    return found
+
+
+def _here(engine: str, path: Path, state: str, sha256: str, purpose: str = "", url: str = "") -> File:
+    try:
+        size = path.stat().st_size if path.is_file() else None
+    except OSError:
+        size = None
+    if size is None:
+        return File(engine, path.name, "missing", sha256, purpose=purpose, url=url)
+    return File(engine, path.name, state, sha256, size, str(path), purpose, url)
+
+
+def _recorded(folder: Path) -> list[tuple[Path, Record]]:
+    """Files of a folder that were fetched, by name; those that have gone since too."""
+    try:
+        names = sorted(path.name.removesuffix(RECORD) for path in folder.glob(f"*{RECORD}"))
+    except OSError:
+        return []
+    pairs = ((folder / name, record_of(folder / name)) for name in names)
+    return [(path, record) for path, record in pairs if record is not None]
+
+
+def list_models(folder: Path, as_json: bool, say: Say) -> int:
+    """Tell every engine: whether it can run here, its terms, its weights and where they lie."""
+    engines = [(segmenter, files_of(segmenter, folder)) for _, segmenter in SEGMENTERS.items()]
+    if as_json:
+        say(json.dumps([_plain(*one) for one in engines], indent=2, ensure_ascii=False))
+        return 0
+    for segmenter, files in engines:
+        say(f"{segmenter.name}: {segmenter.missing() or 'ready'}")
+        say(f"  works at {segmenter.mpp:g} µm/px; {segmenter.licence}")
+        for line in [*_table(files), *_what_to_do(segmenter, files)]:
+            say(f"  {line}")
+        say("")
+    say(f"fetched weights are looked for in {folder}; a run takes only what cells.weights names")
+    return 0
+
+
+def _plain(segmenter: Segmenter, files: Sequence[File]) -> dict[str, object]:
+    return {
+        "engine": segmenter.name,
+        "ready": not segmenter.missing(),
+        "missing": segmenter.missing(),
+        "mpp": segmenter.mpp,
+        "licence": segmenter.licence,
+        "needs_weights": segmenter.needs_weights,
+        "weights": [asdict(file) for file in files],
+    }
+
+
+def _table(files: Sequence[File]) -> list[str]:
+    rows = [
+        (
+            file.name,
+            file.state,
+            _size(file.size_bytes),
+            f"sha256 {file.sha256[:16]}…" if file.sha256 else "no sha256 known",
+            file.purpose,
+        )
+        for file in files
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+
+
+def _size(size_bytes: int | None) -> str:
+    if size_bytes is None:
+        return ""
+    return f"{size_bytes / 1e6:.1f} MB" if size_bytes >= 50_000 else f"{size_bytes / 1e3:.1f} kB"
+
+
+def _what_to_do(segmenter: Segmenter, files: Sequence[File]) -> list[str]:
+    if not files and not segmenter.needs_weights:
+        return ["no weights"]
+    if not files:
+        return ["needs weights, of which it says nothing here: see its package"]
+    absent = [file for file in files if file.state == "missing" and file.url]
+    if not absent or len(absent) < len(files):
+        return []
+    name = absent[0].name if len(absent) == 1 else "NAME"
+    pin = "" if all(file.sha256 for file in absent) else " --sha256 HEX"
+    return [f"to fetch, where there is a network: tme models fetch {name}{pin}"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether one file is as pinned; ``problem`` says why not, and what to do."""
+
+    engine: str
+    path: Path
+    sha256: str
+    problem: str = ""
+
+    def __str__(self) -> str:
+        of = f"{self.engine}: " if self.engine else ""
+        if self.problem:
+            return f"FAILED  {of}{self.path.name} · {self.problem}"
+        return f"ok      {of}{self.path.name}, sha256 {self.sha256}"
+
+
+def verify_models(names: Sequence[str], folder: Path, say: Say) -> int:
+    """Read weights anew and compare them with their pins, one line each.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Engines, published files, files or folders; none: all that is in the package and in ``folder``.
+    folder : Path
+        Where fetched weights lie.
+    say : callable
+
+    Returns
+    -------
+    int
+        0, or 3 where one is missing, altered or not pinned.
+
+    Raises
+    ------
+    ConfigError
+        Before anything is read: a name that is neither known nor a path.
+    """
+    wanted = [file for name in names for file in _named(name, folder)] if names else _present(folder)
+    verdicts = [_verdict(file) for file in wanted]
+    for verdict in verdicts:
+        say(str(verdict))
+    good = sum(not verdict.problem for verdict in verdicts)
+    say(f"{good} of {len(verdicts)} files are as pinned")
+    return 0 if good == len(verdicts) else SOME_FAILED
+
+
+def _present(folder: Path) -> list[File]:
+    """What comes with tme, and all that was fetched."""
+    files = [file for _, segmenter in SEGMENTERS.items() for file in files_of(segmenter, folder)]
+    recorded = {path.name for path, _ in _recorded(folder)}
+    return [file for file in files if file.state != "missing" or not file.url or file.name in recorded]
+
+
+def _named(name: str, folder: Path) -> list[File]:
+    if name in SEGMENTERS:
+        files = files_of(SEGMENTERS.get(name), folder)
+        # Of several networks one is enough; with none there the first is the one that is missing.
+        return [file for file in files if file.state != "missing" or not file.url] or files[:1]
+    everything = [file for _, one in SEGMENTERS.items() for file in files_of(one, folder)]
+    known = [file for file in everything if file.name == name]
+    path = Path(name).expanduser()
+    if known and not ("/" in name or path.exists()):
+        return known
+    if path.is_dir():
+        files = _in_folder(path)
+        if files:
+            return files
+    elif path.is_file():
+        return _at(path)
+    names = [*SEGMENTERS.names(), *(file.name for file in everything)]
+    near = get_close_matches(name, names, 1)
+    raise ConfigError(
+        "there are no weights of this name" if not path.is_dir() else "there are no weights in this folder",
+        where=name,
+        why=f"engines: {', '.join(SEGMENTERS.names())}; else the path of a file or folder of weights",
+        fix=f"did you mean {near[0]}?" if near else "`tme models list` says which there are",
+    )
+
+
+def _in_folder(folder: Path) -> list[File]:
+    pinned = {one.name for _, one in published()} | {path.name for path, _ in _recorded(folder)}
+    descriptions = {path.name for path in folder.glob("*.json") if _described(path) is not None}
+    return [
+        file
+        for name in sorted(pinned | descriptions)
+        if (folder / name).is_file()
+        for file in _at(folder / name)
+    ]
+
+
+def _described(path: Path) -> list[File] | None:
+    """The weights that a description of tme's own network pins; None where it is none."""
+    try:
+        if path.name.endswith(RECORD) or path.stat().st_size > LARGEST_RECORD:
+            return None
+        pinned = read_description(path).files.values()
+    except (ConfigError, OSError):
+        return None
+    return [_here("", path.with_name(one.name), "fetched", one.sha256) for one in pinned]
+
+
+def _at(path: Path) -> list[File]:
+    """A file with the pin of its name or its record; of a description, the weights that it pins."""
+    described = _described(path) if path.suffix == ".json" else None
+    if described is not None:
+        return described
+    record = record_of(path)
+    engine, sha256 = (record.engine, record.sha256) if record else ("", "")
+    for segmenter, one in published():
+        if one.name == path.name and one.sha256:
+            engine, sha256 = segmenter.name, one.sha256
+    return [_here(engine, path.absolute(), "fetched", sha256)]
+
+
+def _verdict(file: File) -> Verdict:
+    path = Path(file.path or file.name)
+    if file.state == "missing":
+        remedy = f"tme models fetch {file.name}" if file.url else "put it back where it was"
+        if not file.url and not file.purpose and file.engine:
+            remedy = "install tme again"
+        return Verdict(file.engine, path, "", f"the file is not there · nothing to compare · {remedy}")
+    try:
+        digest = file_sha256(path)
+    except OSError as error:
+        return Verdict(file.engine, path, "", f"it cannot be read · {error.strerror} · check its permissions")
+    if not file.sha256:
+        why = f"nothing says what its sha256 must be; it is {digest}"
+        return Verdict(file.engine, path, digest, f"it is not pinned · {why} · see cells.weights_sha256")
+    if digest != file.sha256:
+        why = f"sha256 {digest[:16]}… instead of {file.sha256[:16]}…"
+        remedy = (
+            "install tme again" if file.state == "in the package" else f"remove {path} and fetch it again"
+        )
+        return Verdict(file.engine, path, digest, f"it is not the file that was pinned · {why} · {remedy}")
+    return Verdict(file.engine, path, digest)

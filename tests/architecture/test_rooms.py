@@ -31,6 +31,7 @@ ONLY_IN = {
     "dask": {"pipeline/dask_runner.py"},
     "distributed": {"pipeline/dask_runner.py"},
     "snakemake": set(),
+    "urllib.request": {"pipeline/download.py"},
     "torch": {"pipeline/doctor.py", *(f"learn/{path.name}" for path in (PACKAGE / "learn").glob("*.py"))},
 }
 

@@ -211,7 +211,9 @@ def _receive(answer: Any, stream: BinaryIO, size: int | None, url: str, say: Say
 
 
 def _failed(url: str, why: str, fix: str) -> EngineError:
-    return EngineError("the weights cannot be downloaded", where=shown(url), why=why[:300], fix=fix)
+    # A server's words reach a terminal: no control characters.
+    plain = "".join(char if char.isprintable() else " " for char in why)[:300]
+    return EngineError("the weights cannot be downloaded", where=shown(url), why=plain, fix=fix)
 
 
 def _too_large(url: str) -> EngineError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -21,7 +22,7 @@ from tme.cells.engines._archive import BROKEN, opened
 from tme.cells.engines._supply import Published
 from tme.errors import ConfigError, EngineError
 from tme.pipeline.download import LARGEST_BYTES, download, is_address, refuse_address, shown
-from tme.pipeline.models import RECORD, Record, published, record_of
+from tme.pipeline.models import RECORD, Record, path_of, published, record_of
 from tme.safety import file_sha256
 from tme.store import need_folder, space_guard, write_json
 
@@ -72,8 +73,8 @@ def run_fetch(request: FetchRequest, say: Say) -> int:
     if segmenter is not None and _needs_none(segmenter, request, say):
         return 0
     wanted = _wanted(request, segmenter)
-    target = request.folder.expanduser().absolute() / wanted.file.name
-    if target.exists() or target.is_symlink():
+    target = path_of(request.folder) / wanted.file.name
+    if os.path.lexists(target):
         _refuse_other(target, wanted)
         wanted = replace(wanted, source="")
         say(f"{target.name} is there already, whole")
@@ -136,7 +137,7 @@ def _wanted(request: FetchRequest, segmenter: Segmenter | None) -> Wanted:
             why=f"{file.name} is {file.sha256}",
             fix="leave --sha256 out; another network needs another file name",
         )
-    record = record_of(request.folder.expanduser() / file.name)
+    record = record_of(path_of(request.folder) / file.name)
     # For a file of the user's own a new source may hold new bytes: what was noted of the last is no pin.
     noted = record.sha256 if record is not None and file.url and record.engine == segmenter.name else ""
     return Wanted(segmenter, file, request.source or file.url, given or file.sha256 or noted)
@@ -176,7 +177,7 @@ def _of_engine(segmenter: Segmenter, source: str | None) -> Published:
 
 
 def _base_name(source: str) -> str:
-    path = unquote(urlsplit(source).path) if is_address(source) else Path(source).expanduser().name
+    path = unquote(urlsplit(source).path) if is_address(source) else path_of(source).name
     name = PurePosixPath(path).name
     if not FILE_NAME.fullmatch(name) or name.endswith(RECORD):
         raise ConfigError(
@@ -192,7 +193,7 @@ def _refuse_source(source: str) -> None:
     if is_address(source):
         refuse_address(source)
         return
-    path = Path(source).expanduser()
+    path = path_of(source)
     try:
         what = "" if path.is_file() else "it is no file" if path.exists() else "there is none"
         if not what and path.stat().st_size > LARGEST_BYTES:
@@ -261,7 +262,7 @@ def _bring(wanted: Wanted, scratch: Path, say: Say) -> Path:
             f"check address and network, or bring the file here: `tme models fetch {name} --from FILE`",
         )
     else:
-        _copy(Path(wanted.source).expanduser(), arrived)
+        _copy(path_of(wanted.source), arrived)
     found = scratch / wanted.file.name
     if wanted.file.member and _unpacked(arrived, wanted.file.member, found, wanted.source):
         return found
@@ -348,8 +349,8 @@ def _note(target: Path, wanted: Wanted, say: Say) -> None:
     )
     try:
         write_json(target.with_name(target.name + RECORD), record.model_dump())
-    except PermissionError:
-        say(f"its sha256 cannot be noted beside it: {target.parent} cannot be written")
+    except OSError as error:
+        say(f"its sha256 cannot be noted beside it: {error.strerror}")
 
 
 def _say_how_to_use(target: Path, wanted: Wanted, say: Say) -> None:

@@ -1,12 +1,13 @@
 """`tme models list` and `verify`: which engines there are, where their weights lie, whether they are whole.
 
-Fetched weights lie in one folder, each file beside a small one (``NAME.tme.json``) that says which engine it is
-for and the sha256 it had when it was checked. A run reads neither: it takes what the settings name.
+Fetched weights lie in one folder, each file beside a small one (``NAME.tme.json``) that says which engine it
+is for and the sha256 it had when it was checked. A run reads neither: it takes what the settings name.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -65,9 +66,13 @@ class File:
 
 def usual_folder() -> Path:
     """Where weights are put and looked for unless the user names a folder."""
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "tme" / "models"
-    return Path.home() / ".local" / "share" / "tme" / "models"
+    below = "Library/Application Support" if sys.platform == "darwin" else ".local/share"
+    return path_of("~") / below / "tme" / "models"
+
+
+def path_of(text: str | Path) -> Path:
+    """The path a user typed, absolute; unlike pathlib's, a ``~`` that nobody knows stays as it is."""
+    return Path(os.path.abspath(os.path.expanduser(text)))
 
 
 def record_of(path: Path) -> Record | None:
@@ -243,23 +248,32 @@ def _present(folder: Path) -> list[File]:
 def _named(name: str, folder: Path) -> list[File]:
     if name in SEGMENTERS:
         files = files_of(SEGMENTERS.get(name), folder)
+        if not files and SEGMENTERS.get(name).needs_weights:
+            raise ConfigError(
+                "the engine says nothing of its weights",
+                where=name,
+                why="it is of another package",
+                fix="name the path of the file, or see that package",
+            )
         # Of several networks one is enough; with none there the first is the one that is missing.
         return [file for file in files if file.state != "missing" or not file.url] or files[:1]
     everything = [file for _, one in SEGMENTERS.items() for file in files_of(one, folder)]
     known = [file for file in everything if file.name == name]
-    path = Path(name).expanduser()
-    if known and not ("/" in name or path.exists()):
+    path = path_of(name)
+    # Of pathlib's questions some raise where a name is too long or a folder closed.
+    folder_there, file_there = os.path.isdir(path), os.path.isfile(path)
+    if known and not ("/" in name or folder_there or file_there):
         return known
-    if path.is_dir():
+    if folder_there:
         files = _in_folder(path)
         if files:
             return files
-    elif path.is_file():
+    elif file_there:
         return _at(path)
     names = [*SEGMENTERS.names(), *(file.name for file in everything)]
     near = get_close_matches(name, names, 1)
     raise ConfigError(
-        "there are no weights of this name" if not path.is_dir() else "there are no weights in this folder",
+        "there are no weights of this name" if not folder_there else "there are no weights in this folder",
         where=name,
         why=f"engines: {', '.join(SEGMENTERS.names())}; else the path of a file or folder of weights",
         fix=f"did you mean {near[0]}?" if near else "`tme models list` says which there are",

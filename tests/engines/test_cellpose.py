@@ -13,7 +13,7 @@ import pytest
 
 from tests.engines import fields
 from tests.engines.conftest import Installed
-from tme.cells.engines import SEGMENTERS, load_engine
+from tme.cells.engines import SEGMENTERS, load_engine, supply_of
 from tme.cells.engines._cellpose_network import load_network
 from tme.cells.engines.cellpose import colour_image, nuclear_image
 from tme.cells.stage import find_cells
@@ -250,3 +250,24 @@ def test_retrained_weights_say_the_hash_to_pin(settings: CellSettings) -> None:
     digest = file_sha256(Path(settings.weights))
     with pytest.raises(EngineError, match=f"cells.weights_sha256: {digest}"):
         SEGMENTERS.get("cellpose").load(settings.model_copy(update={"weights_sha256": None}))
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "older"])
+def test_what_torch_writes_may_be_fetched_if_it_is_tensors_alone(
+    cellpose: Installed, trained: Path, tmp_path: Path, zipped: bool
+) -> None:
+    torch, path = cellpose.torch, tmp_path / "weights"
+    refuse = supply_of(SEGMENTERS.get("cellpose")).refuse
+    assert refuse is not None
+    refuse(trained)
+    state = torch.load(trained, weights_only=True)
+    kinds = {"whole": state, "parameter": {"w": torch.nn.Parameter(torch.zeros(3))}}
+    kinds["bfloat16"] = {name: value.bfloat16() for name, value in state.items()}
+    for plain in kinds.values():
+        torch.save(plain, path, _use_new_zipfile_serialization=zipped)
+        refuse(path)
+    for code in (torch.nn.Conv2d(1, 1, 1), {"w": Canary(tmp_path / "touched")}):
+        torch.save(code, path, _use_new_zipfile_serialization=zipped)
+        with pytest.raises(EngineError, match="would run"):
+            refuse(path)
+    assert not (tmp_path / "touched").exists()

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from tests.engines import fields, small_instanseg
-from tme.cells.engines import SEGMENTERS, load_engine
+from tme.cells.engines import SEGMENTERS, load_engine, supply_of
 from tme.cells.engines._instanseg_network import load_network
 from tme.cells.engines._levels import CHANNEL_COUNTERSTAIN_OD, channel_image
 from tme.cells.stage import find_cells
@@ -205,6 +205,12 @@ def test_no_network_is_touched(settings: CellSettings, monkeypatch: pytest.Monke
     monkeypatch.setattr(import_module("instanseg.utils.utils"), "download_model", refuse)
     engine = SEGMENTERS.get("instanseg").load(settings)
     assert engine.segment(fields.field(128, seed=9)[0], fields.MPP, fields.PROFILE).labels.any()
+
+
+def test_a_real_network_may_be_fetched(trained: Path) -> None:
+    refuse = supply_of(SEGMENTERS.get("instanseg")).refuse
+    assert refuse is not None
+    refuse(trained)
 
 
 def test_weights_nobody_pinned_or_that_were_altered_are_never_read(

@@ -191,6 +191,13 @@ def test_no_network_is_touched(settings: CellSettings, monkeypatch: pytest.Monke
     assert segmented(settings, fields.field(128, seed=9)[0]).any()
 
 
+def test_a_real_network_may_be_fetched(settings: CellSettings) -> None:
+    refuse = entry.StardistSegmenter.supply.refuse
+    assert refuse is not None
+    assert settings.weights is not None
+    refuse(Path(settings.weights))
+
+
 def test_altered_weights_are_refused_before_anything_reads_them(
     settings: CellSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

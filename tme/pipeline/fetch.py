@@ -22,7 +22,7 @@ from tme.cells.engines._archive import BROKEN, opened
 from tme.cells.engines._supply import Published
 from tme.errors import ConfigError, EngineError
 from tme.pipeline.download import LARGEST_BYTES, download, is_address, refuse_address, shown
-from tme.pipeline.models import RECORD, Record, path_of, published, record_of
+from tme.pipeline.models import RECORD, Record, path_of, published, record_of, size_text
 from tme.safety import file_sha256
 from tme.store import need_folder, space_guard, write_json
 
@@ -329,7 +329,8 @@ def _check(found: Path, wanted: Wanted) -> None:
     refuse = supply_of(wanted.segmenter).refuse
     try:
         if refuse is not None:
-            refuse(found)
+            with space_guard(found.parent):
+                refuse(found)
     except EngineError as error:
         problem = replace(error.problem, where=found.name)
         raise EngineError(problem.what, problems=(problem,)) from error
@@ -354,7 +355,8 @@ def _note(target: Path, wanted: Wanted, say: Say) -> None:
 
 
 def _say_how_to_use(target: Path, wanted: Wanted, say: Say) -> None:
-    say(f"{target.name} ({target.stat().st_size / 1e6:.1f} MB) lies in {target.parent}; in the settings, set")
+    size = size_text(target.stat().st_size)
+    say(f"{target.name} ({size}) lies in {target.parent}; in the settings, set")
     say("cells:")
     say(f"  engine: {wanted.segmenter.name}")
     say(f"  weights: {json.dumps(str(target), ensure_ascii=False)}")

@@ -161,7 +161,7 @@ def _table(files: Sequence[File]) -> list[str]:
         (
             file.name,
             file.state,
-            _size(file.size_bytes),
+            size_text(file.size_bytes),
             f"sha256 {file.sha256[:16]}…" if file.sha256 else "no sha256 known",
             file.purpose,
         )
@@ -173,7 +173,8 @@ def _table(files: Sequence[File]) -> list[str]:
     ]
 
 
-def _size(size_bytes: int | None) -> str:
+def size_text(size_bytes: int | None) -> str:
+    """A file's size for people; empty where there is no file."""
     if size_bytes is None:
         return ""
     return f"{size_bytes / 1e6:.1f} MB" if size_bytes >= 50_000 else f"{size_bytes / 1e3:.1f} kB"

@@ -19,6 +19,8 @@ import pytest
 from tests.file_server import FileServer, serving
 from tests.weight_files import script, stardist_network, tensors, zipped
 from tme.cells.engines import cellpose, instanseg
+from tme.cells.engines._weights import pinned_weights
+from tme.config import load_config
 from tme.errors import ConfigError, EngineError, SpaceError, TmeError
 from tme.pipeline import download
 from tme.pipeline.fetch import FetchRequest, run_fetch
@@ -86,6 +88,20 @@ def test_published_weights_are_fetched_and_the_settings_told(
     assert (record.engine, record.sha256, record.size_bytes) == ("cellpose", PIN, len(GOOD))
     assert record.source == server.url("nucleitorch_0")
     assert verify_models([], folder, said.append) == 0
+
+
+@pytest.mark.parametrize("name", ["plain", "with blanks # and: more", 'it\'s "quoted" \\ äöü'])
+def test_the_lines_it_ends_with_are_settings_a_run_takes(
+    server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    publish(monkeypatch, server.file("nucleitorch_0", GOOD), GOOD)
+    said = fetch(tmp_path / name, "nucleitorch_0")
+    begin = said.index("cells:")
+    config = tmp_path / "config.yaml"
+    config.write_text("\n".join(said[begin : begin + 4]), encoding="utf-8")
+    settings = load_config(config).cells
+    assert settings.engine == "cellpose"
+    assert pinned_weights(settings, {}, "") == (tmp_path / name / "nucleitorch_0", PIN)
 
 
 def test_a_second_fetch_does_nothing(
@@ -341,6 +357,15 @@ def test_a_folder_that_is_a_file(server: FileServer, tmp_path: Path) -> None:
 def test_requests_that_cannot_be_met(folder: Path, request_: tuple[str | None, ...], said: str) -> None:
     assert said in refused(ConfigError, folder, *request_)
     assert not folder.exists()
+
+
+def test_an_error_is_a_line_and_an_exit_code(folder: Path) -> None:
+    command = [sys.executable, "-m", "tme", "models", "fetch", "nucleitorch", "--to", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("tme: nucleitorch · there are no weights of this name · ")
 
 
 @pytest.mark.parametrize("name", ["tmenet", "watershed"])

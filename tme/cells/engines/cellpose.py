@@ -30,10 +30,6 @@ from tme.stains.types import StainProfile
 from tme.units import um_to_px
 
 EXTRA = Extra("cellpose", "cellpose", (3, 1), (5, 0), "torch")
-FETCH = (
-    "run `tme models fetch nucleitorch_0` for cellpose 3.1, or `tme models fetch cpsam_v2` for cellpose 4, "
-    "where there is a network (they are at https://www.cellpose.org and https://huggingface.co)"
-)
 SITE = "https://www.cellpose.org/models"
 HUB = "https://huggingface.co/mouseland/cellpose-sam/resolve/main"
 # sha256 of the files cellpose's authors publish.
@@ -64,6 +60,10 @@ PUBLISHED = (
     ),
 )
 KNOWN_WEIGHTS = known(PUBLISHED)
+FETCH = (
+    f"run `tme models fetch nucleitorch_0` for cellpose 3.1 or `tme models fetch cpsam_v2` for cellpose 4 "
+    f"where there is a network (they get {PUBLISHED[0].url} and {PUBLISHED[1].url})"
+)
 # Version 3 wants to be told how large objects are; version 4 was trained on 7.5 to 120 px.
 NUCLEUS_UM = 8.0
 GPU_BATCH = 8

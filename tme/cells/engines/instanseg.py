@@ -23,10 +23,6 @@ from tme.slide.types import RGB
 from tme.stains.types import StainProfile
 
 EXTRA = Extra("instanseg", "instanseg-torch", (0, 1), (0, 2), "torch")
-FETCH = (
-    "run `tme models fetch instanseg --sha256 HEX` where there is a network (it gets the instanseg.pt in "
-    "https://github.com/instanseg/instanseg/releases/download/instanseg_models_v0.1.1/brightfield_nuclei.zip)"
-)
 # No sha256: the authors publish none, and a file that holds code must not be trusted by its name.
 PUBLISHED = (
     Published(
@@ -38,6 +34,10 @@ PUBLISHED = (
     ),
 )
 KNOWN_WEIGHTS = known(PUBLISHED)
+FETCH = (
+    "run `tme models fetch instanseg --sha256 HEX` where there is a network "
+    f"(it gets {PUBLISHED[0].url} and takes the instanseg.pt out of it)"
+)
 
 
 class InstansegEngine:

@@ -21,10 +21,6 @@ from tme.slide.types import RGB
 from tme.stains.types import StainProfile
 
 EXTRA = Extra("stardist", "stardist", (0, 9), (0, 10), "tensorflow")
-FETCH = (
-    "run `tme models fetch stardist` where there is a network (it gets python_2D_versatile_he.zip from "
-    "https://github.com/stardist/stardist-models)"
-)
 # sha256 that the package stardist 0.9.2 itself checks its download against.
 PUBLISHED = (
     Published(
@@ -35,6 +31,7 @@ PUBLISHED = (
     ),
 )
 KNOWN_WEIGHTS = known(PUBLISHED)
+FETCH = f"run `tme models fetch stardist` where there is a network (it gets {PUBLISHED[0].url})"
 
 
 class StardistEngine:

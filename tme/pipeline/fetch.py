@@ -76,6 +76,7 @@ def run_fetch(request: FetchRequest, say: Say) -> int:
     target = path_of(request.folder) / wanted.file.name
     if os.path.lexists(target):
         _refuse_other(target, wanted)
+        _refuse_kind(target, wanted)
         wanted = replace(wanted, source="")
         say(f"{target.name} is there already, whole")
     else:
@@ -84,6 +85,7 @@ def run_fetch(request: FetchRequest, say: Say) -> int:
         with _cleared_away(target.parent) as scratch:
             found = _bring(wanted, scratch, say)
             _check(found, wanted)
+            _refuse_kind(found, wanted)
             with space_guard(target.parent):
                 found.replace(target)
     _note(target, wanted, say)
@@ -310,8 +312,10 @@ def _unpacked(archive: Path, member: str, target: Path, source: str) -> bool:
 
 
 def _check(found: Path, wanted: Wanted) -> None:
-    """Refuse what is not pinned, not the file pinned, or not weights of the engine; in this order."""
+    """Refuse what is not pinned or not the file pinned, before anything looks into it."""
     digest = file_sha256(found)
+    member = wanted.file.member
+    of = f" of the {member} in it" if member and not wanted.source.endswith(Path(member).suffix) else ""
     if not wanted.sha256:
         raise EngineError(
             "the weights are not pinned",
@@ -323,9 +327,13 @@ def _check(found: Path, wanted: Wanted) -> None:
         raise ConfigError(
             "the weights are not the ones pinned",
             where=shown(wanted.source) if is_address(wanted.source) else wanted.source,
-            why=f"sha256 {digest} instead of {wanted.sha256}; nothing was kept",
+            why=f"sha256{of} is {digest} instead of {wanted.sha256}; nothing was kept",
             fix="try again; if it stays, the file was changed: ask its authors, or use another source",
         )
+
+
+def _refuse_kind(found: Path, wanted: Wanted) -> None:
+    """Refuse what is not weights of the engine, or holds what must not be read."""
     refuse = supply_of(wanted.segmenter).refuse
     try:
         if refuse is not None:

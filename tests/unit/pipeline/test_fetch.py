@@ -249,6 +249,9 @@ def test_a_pickle_in_disguise_is_refused_though_its_hash_is_right(server: FileSe
     assert "would run posix.system" in message
     for engine in ("stardist", "instanseg"):
         assert "is not weights" in refused(EngineError, folder, engine, server.url("weights"), digest)
+    (folder / "weights").write_bytes(harm)
+    message = refused(EngineError, folder, "cellpose", server.url("weights"), digest)
+    assert "would run posix.system" in message
 
 
 def test_weights_nobody_pinned_are_not_kept(server: FileServer, folder: Path) -> None:

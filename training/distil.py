@@ -12,6 +12,11 @@ consistent, 2022). Batches are those of `tme.learn.fit.Sampler`, made by worker 
 on a shelf, from which each step takes crops turned and mirrored anew, since a GPU learns faster than
 processes draw. The same numbers give the same crops.
 
+``--classes`` names a network taught before which says in the teacher's place what kind every nucleus is,
+louder than the labels: a network that learns for long learns by heart which nuclei of a few patients are
+lymphocytes, and so does its teacher (docs/model-card.md). Without a teacher that has learned anything
+students learn from labels alone.
+
 ``--everything`` learns from the held fields too: what ships then has seen every label, and its scores are
 those of the run it started from. Student K leaves WORK/K.pt for `training.publish`, the teacher
 WORK/teacher.pt.
@@ -42,6 +47,7 @@ from tme.learn.targets import CENTRE_PX
 from tme.safety import file_sha256
 from training import sets, synthetic
 from training.make import SHARES
+from training.plain import PlainUNet
 
 TEACHER = ((48, 96, 160, 256), (2, 2, 3))
 PEAK_PX2 = 2 * math.pi * CENTRE_PX**2
@@ -57,6 +63,8 @@ WARM = 3
 EVERY = 500
 GUESS = 40.0
 """Steps a second, until the speed is known."""
+HEARD, LABELLED = 2.0, 0.5
+"""Weights of what another network says of classes and of labels of classes, where one is listened to."""
 PACE = (60, 160)
 """Batches between which the speed is measured where a time is given and not a number of steps."""
 LOOKS = {"HE": 500, "CD8": 90, "CD31": 50}
@@ -111,12 +119,13 @@ class Learner:
             group["lr"].fill_(rate)
         self.follow.fill_(1 - kept_at(step, self.recipe))
 
-    def learn(self, answer: Any, targets: Any, taught: Any | None) -> None:
-        """One step from answers of the network."""
+    def learn(self, answer: Any, targets: Any, taught: Any | None, heard: bool = False) -> None:
+        """One step from answers of the network; ``heard`` if classes are taught by more than labels."""
         parts = losses(answer, targets)
-        total = sum(WEIGHTS[name] * value for name, value in parts.items())
+        weights = WEIGHTS | ({"lymphocyte": LABELLED} if heard else {})
+        total = sum(weights[name] * value for name, value in parts.items())
         if taught is not None:
-            total = total + soft_loss(answer, taught)
+            total = total + soft_loss(answer, taught, HEARD if heard else 1.0)
         total.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimiser.step()
@@ -131,8 +140,8 @@ class Learner:
             torch._foreach_add_(mean, further)
 
 
-def soft_loss(answer: Any, taught: Any) -> Any:
-    """How far (N, 5, H, W) answers are from a teacher's, everywhere."""
+def soft_loss(answer: Any, taught: Any, heard: float = 1.0) -> Any:
+    """How far (N, 5, H, W) answers are from a teacher's, everywhere; classes weigh ``heard``."""
     nucleus, centre, lymphocyte = (torch.sigmoid(taught[:, k]) for k in (0, 1, 4))
     area = nucleus.sum().clamp(min=64)
     cross = functional.binary_cross_entropy_with_logits
@@ -145,7 +154,7 @@ def soft_loss(answer: Any, taught: Any) -> Any:
         cross(answer[:, 0], nucleus)
         + peaks / (centre.sum() / PEAK_PX2).clamp(min=8)
         + (arrows * nucleus).sum() / area
-        + (classes * nucleus).sum() / area
+        + heard * (classes * nucleus).sum() / area
     )
 
 
@@ -222,10 +231,19 @@ class Shelf:
 
 
 class School:
-    """Learners, perhaps a teacher of theirs, and one step of all, replayed as one graph on a GPU."""
+    """Learners, perhaps a teacher of theirs, and one step of all, replayed as one graph on a GPU.
 
-    def __init__(self, learners: Mapping[str, Learner], teacher: NucleusNet | None, shelf: Shelf) -> None:
-        self.learners, self.teacher, self.shelf = learners, teacher, shelf
+    ``classes`` says in the teacher's place of which kind a nucleus is.
+    """
+
+    def __init__(
+        self,
+        learners: Mapping[str, Learner],
+        teacher: NucleusNet | None,
+        shelf: Shelf,
+        classes: NucleusNet | None = None,
+    ) -> None:
+        self.learners, self.teacher, self.shelf, self.classes = learners, teacher, shelf, classes
         self.device = shelf.device
         self.graph: Any = None
 
@@ -265,10 +283,12 @@ class School:
         if self.teacher is not None:
             with torch.no_grad(), half:
                 taught = mean_answer(self.teacher, rgb)
+                if self.classes is not None:
+                    taught[:, 4] = mean_answer(self.classes, rgb)[:, 4]
         for learner in self.learners.values():
             with half:
                 answer = learner.network(rgb)
-            learner.learn(answer.float(), targets, taught)
+            learner.learn(answer.float(), targets, taught, self.classes is not None)
 
 
 def attend(
@@ -324,9 +344,11 @@ def attend(
     return done
 
 
-def student(text: str) -> tuple[NucleusNet, str]:
-    """A network from ``WIDTHS/BLOCKS[=WEIGHTS]``, the weights grown to its shape."""
+def student(text: str) -> tuple[Any, str]:
+    """A network from ``WIDTHS/BLOCKS[=WEIGHTS]``, the weights grown to its shape, or from ``plain``."""
     shape, _, weights = text.partition("=")
+    if shape == "plain":
+        return PlainUNet(), shape
     widths, blocks = ([int(n) for n in part.split(",")] for part in shape.split("/"))
     network = NucleusNet(widths, blocks)
     if weights:
@@ -378,6 +400,7 @@ def main() -> None:
     parser.add_argument("--student", action="append", default=[], metavar="WIDTHS/BLOCKS[=WEIGHTS]")
     parser.add_argument("--teacher", type=Path, help="teacher.pt of an earlier run to go on from")
     parser.add_argument("--teacher-steps", type=int, default=0)
+    parser.add_argument("--classes", metavar="WIDTHS/BLOCKS=WEIGHTS", help="who says what kind a nucleus is")
     parser.add_argument("--steps", type=int, default=0)
     parser.add_argument("--seconds", type=float, nargs=2, default=(0.0, 0.0), metavar=("TEACHER", "STUDENTS"))
     parser.add_argument("--rate", type=float, default=Recipe.rate)
@@ -411,10 +434,14 @@ def main() -> None:
         large.load_state_dict(torch.load(chosen.teacher, weights_only=True))
     students = [student(text) for text in chosen.student]
     teacher = Learner(large, recipe, device)
+    says = None
+    if chosen.classes:
+        says = student(chosen.classes)[0].to(device, memory_format=torch.channels_last).eval()
     small = {str(k): Learner(network, recipe, device) for k, (network, _) in enumerate(students)}
     shelf = Shelf(SHELF, recipe.batch, device)
     source = batches(Sampler(fields, recipe), range(10**6), chosen.workers)
-    start = [chosen.teacher, *(Path(w) for text in chosen.student if (w := text.partition("=")[2]))]
+    texts = [*chosen.student, *([chosen.classes] if chosen.classes else [])]
+    start = [chosen.teacher, *(Path(w) for text in texts if (w := text.partition("=")[2]))]
     taken: dict[str, int] = {}
     described_here = {
         **described(recipe),
@@ -423,14 +450,18 @@ def main() -> None:
         "shelf": SHELF,
         "teacher": TEACHER,
         "students": [shape for _, shape in students],
+        "classes": chosen.classes is not None,
         "start_sha256": [file_sha256(path) for path in start if path],
         "everything": chosen.everything,
         "looks": chosen.looks,
         "first_look": chosen.first_look,
     }
+    # Nobody listens to a teacher that has learned nothing.
+    knows = chosen.teacher or chosen.teacher_steps or chosen.seconds[0]
+    taught_by = teacher.mean if knows else None
     for kind, school, steps, seconds in (
         ("teacher", School({"teacher": teacher}, None, shelf), chosen.teacher_steps, chosen.seconds[0]),
-        ("students", School(small, teacher.mean, shelf), chosen.steps, chosen.seconds[1]),
+        ("students", School(small, taught_by, shelf, says), chosen.steps, chosen.seconds[1]),
     ):
         if steps or seconds:
             timed = replace(recipe, steps=steps)

@@ -39,7 +39,7 @@ from training import sets, synthetic
 from training.domain import training_domain
 from training.scores import CLASSED, held_fields, write_scores
 
-CALIBRATION_WINDOWS = 96
+CALIBRATION_WINDOWS = 240
 HELD_DAB_SEED = synthetic.HELD_SEED + 5000
 HELD_DAB_COUNTS = {"CD8": 6, "CD31": 2}
 DAB_CENTRE = (0.1, 0.125, 0.15, 0.175, 0.2, 0.25, 0.3)

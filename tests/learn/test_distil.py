@@ -17,6 +17,7 @@ import torch
 
 from tests.learn.scenes import draw_scene
 from tme.learn.fit import Recipe, Sampler
+from tme.learn.losses import losses
 from tme.learn.network import NucleusNet
 from training import distil
 
@@ -147,6 +148,48 @@ def test_a_teacher_learns_and_its_student_follows_it(tmp_path: Path) -> None:
     saved = torch.load(tmp_path / "0.pt", weights_only=True)
     torch.testing.assert_close(saved["answer.weight"], follows.mean.state_dict()["answer.weight"])
     assert int(saved["stem.1.num_batches_tracked"]) == 60
+
+
+def test_of_classes_another_network_is_heard_above_the_teacher_and_the_labels(tmp_path: Path) -> None:
+    recipe = replace(RECIPE, steps=60)
+    drawn = Sampler(fields(), recipe)
+    teacher = learner(0).mean
+    said: dict[float, float] = {}
+    for says in (-3.0, 3.0):
+        other = learner(2).mean
+        torch.nn.init.zeros_(other.answer.weight[16:])
+        torch.nn.init.constant_(other.answer.bias[16:], says)
+        one = learner(1)
+        shelf = distil.Shelf(4, recipe.batch, CPU)
+        school = distil.School({"0": one}, teacher, shelf, other)
+        source = distil.batches(drawn, range(10**6), 0)
+        distil.attend(school, source, recipe, 3, 0.0, tmp_path / f"{says}.csv")
+        images, targets = drawn.batch(10**6)
+        with torch.no_grad():
+            answer = one.mean(torch.from_numpy(images).float()).numpy()
+        # Labels of both kinds are there, and say the same both times.
+        said[says] = float(answer[:, 4][targets[:, 0] > 0.5].mean())
+    assert said[-3.0] < -0.3 < 0.3 < said[3.0]
+
+
+def test_a_plain_network_learns_without_a_teacher(tmp_path: Path) -> None:
+    recipe = replace(RECIPE, steps=30)
+    torch.manual_seed(0)
+    network, shape = distil.student("plain")
+    assert shape == "plain"
+    assert 1.0e6 < sum(p.numel() for p in network.parameters()) < 1.3e6
+    drawn = Sampler(fields(), recipe)
+    images, targets = (torch.from_numpy(part).float() for part in drawn.batch(10**6))
+    one = distil.Learner(network, recipe, CPU)
+
+    def lost() -> float:
+        with torch.no_grad():
+            return float(losses(one.mean(images), targets)["nucleus"])
+
+    before = lost()
+    school = distil.School({"0": one}, None, distil.Shelf(4, recipe.batch, CPU))
+    distil.attend(school, distil.batches(drawn, range(10**6), 0), recipe, 3, 0.0, tmp_path / "plain.csv")
+    assert lost() < 0.9 * before
 
 
 def test_a_time_in_place_of_steps_is_turned_into_steps_by_the_first(

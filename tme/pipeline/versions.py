@@ -9,7 +9,7 @@ STAGES: dict[str, int] = {
     "stain": 9,
     "section": 2,
     "cells": 12,
-    "vessels": 5,
+    "vessels": 6,
     "regions": 2,
     "measure": 6,
     "overlay": 3,

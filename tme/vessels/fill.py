@@ -2,7 +2,8 @@
 
 In: the stained pixels of one vessel in its own box, and what its surroundings look like. Out: one
 connected outline. A hole is filled where the wall encloses it, gaps up to the joining distance
-allowed; a large hole that holds nuclei is tissue that vessels surround, and stays open.
+allowed; a large hole that holds nuclei is tissue that vessels surround, and stays open. A lumen has a
+wall all around, also where nothing of it is stained.
 """
 
 from __future__ import annotations
@@ -42,6 +43,12 @@ WIDE_GAP_UM = 16.0
 """Widest gap in a wall."""
 WIDER_THAN_GAP = 1.0
 """Half width of a lumen over half the gap that was sealed: the bay between two vessels is narrower."""
+NARROW = 0.5
+"""The same of a hole that is partly empty: a bay is tissue, a lumen holds blood at most."""
+EMPTY_SHARE = 0.2
+"""Share of empty pixels from which a hole is partly empty: what red cells leave between them."""
+WALL_UM = 1.0
+"""Thickness of a wall where none is stained, that of flat endothelium."""
 CONTACT_UM = 2.0
 """Reach within which endothelium lines a rim."""
 
@@ -98,6 +105,8 @@ def fill_vessel(
     reach = join_radius(settings, mpp)
     lumen = sealed_lumens(stained, lined & ~stained, around, (max(1, reach // 2), reach), settings, mpp)
     outline = closed((stained | lumen).view(np.uint8), reach)
+    # Its wall goes all around a lumen, also where nothing of it is stained.
+    outline |= widened(lumen.view(np.uint8), um_to_whole_px(WALL_UM, mpp))
     small = np.pi / 4 * um_to_px(SMALL_HOLE_UM, mpp) ** 2
     for place, hole, area in pieces(without_holes(outline) - outline):
         # The wall's own nuclei bulge into small holes, which are filled whatever they hold.
@@ -150,7 +159,7 @@ def _add_lumens(
     whole = (stained | lumen).view(np.uint8)
     near: Bytes | None = None
     for place, hole, area in pieces(_enclosed(whole, radius), least_lumen_px(settings, mpp)):
-        if radius > reach and _half_width(hole) < WIDER_THAN_GAP * radius:
+        if radius > reach and not _is_wide(place, hole, area, radius, around):
             continue
         if not is_lumen(place, hole, area, around, settings, mpp):
             continue
@@ -177,6 +186,14 @@ def is_lumen(
     if np.count_nonzero(hole & around.dark[place]) <= DARK_SHARE * area:
         return True
     return bool(np.count_nonzero(hole & around.pale[place]) >= PALE_SHARE * area)
+
+
+def _is_wide(place: Place, hole: Bits, area: int, radius: int, around: Surroundings) -> bool:
+    """Whether a hole is wide enough for the gap that was sealed to be one in its wall."""
+    width = _half_width(hole) / radius
+    if width >= WIDER_THAN_GAP:
+        return True
+    return bool(width >= NARROW and np.count_nonzero(hole & around.pale[place]) >= EMPTY_SHARE * area)
 
 
 def _half_width(hole: Bits) -> float:

@@ -165,7 +165,7 @@ def _slides(name: str, stain: str, index: int, missing: bool, small: bool) -> li
                 "status": "ok", "n_nuclei": None if stain == "CD31" else 5400,
                 "n_vessels": 210 if stain == "CD31" else None, "code_version": "0.1.0",
                 "caution": "fewer than 4 blocks" if index % 7 == 0 else "", "config_sha256": "ab" * 32,
-                "model_id": "tmenet-4", "work_mpp_um": 0.5,
+                "model_id": "tmenet-5", "work_mpp_um": 0.5,
                 "dab_threshold_od": None if stain == "HE" else 0.11,
                 "threshold_source": "" if stain == "HE" else "slide",
             }

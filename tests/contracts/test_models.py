@@ -78,7 +78,7 @@ def test_the_list_tells_every_engine(tmp_path: Path) -> None:
     for name, segmenter in SEGMENTERS.items():
         assert f"{name}: {segmenter.missing() or 'ready'}" in text
         assert f"works at {segmenter.mpp:g} µm/px; {segmenter.licence}" in text
-    assert "tmenet-4-int8.onnx  in the package  0.8 MB" in text
+    assert "tmenet-5-int8.onnx  in the package  0.8 MB" in text
     assert str(tmp_path) in text
     assert "tme models fetch python_2D_versatile_he.zip\n" in text
     assert "tme models fetch brightfield_nuclei.pt --sha256 HEX\n" in text
@@ -197,9 +197,9 @@ def test_weights_of_tme_train_are_pinned_by_their_description(tmp_path: Path) ->
     shutil.copytree(BUNDLED.parent, folder)
     for name in (folder, folder / BUNDLED.name):
         assert verified(tmp_path, name)[1][-1] == "2 of 2 files are as pinned"
-    (folder / "tmenet-4-fp32.onnx").write_bytes(b"")
+    (folder / "tmenet-5-fp32.onnx").write_bytes(b"")
     assert verified(tmp_path, folder)[0] == 3
-    (folder / "tmenet-4-fp32.onnx").unlink()
+    (folder / "tmenet-5-fp32.onnx").unlink()
     assert verified(tmp_path, folder)[0] == 3
 
 

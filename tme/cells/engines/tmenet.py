@@ -35,8 +35,8 @@ from tme.stains.deconvolve import FloatImage, stain_od
 from tme.stains.types import StainProfile
 from tme.units import um2_to_px, um_to_px
 
-BUNDLED = Path(__file__).parent / "weights" / "tmenet-4.json"
-BUNDLED_SHA256 = "7e528f48011c8143db0c1d630421b5bf8b7b2692ad66fc3605e62ff57f792580"
+BUNDLED = Path(__file__).parent / "weights" / "tmenet-5.json"
+BUNDLED_SHA256 = "8d4897555e2a5f5ccb2416f468ceadbe7bef0ff94f2e93060409e2a2f4c0ad50"
 """Of the description, which pins the weights beside it."""
 GLASS = 255
 GAP_UM = 0.5

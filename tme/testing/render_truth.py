@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tme.metrics.families.vessel_shape import LUMEN_UM
 from tme.testing.render_cells import KINDS, CellList
 from tme.testing.render_place import Points
 from tme.testing.render_spec import MASK_PX, MPP, PX, SlideSpec
 from tme.testing.render_tissue import Plan
-from tme.testing.render_vessels import LUMEN_UM, Vessel, polygon_area_um2, polygon_cover
+from tme.testing.render_vessels import Vessel, polygon_area_um2, polygon_cover
 from tme.units import px_to_mm2, px_to_um, um2_to_mm2
 
 Mask = NDArray[np.bool_]
@@ -36,7 +37,8 @@ class VesselTruth:
     """Every vessel painted, as columns of length n.
 
     ``outline`` and ``lumen`` hold one (m, 2) array of px per vessel (lumen None without one);
-    ``area_um2`` has the lumen filled; ``has_lumen`` where the lumen is at least 4 µm wide.
+    ``area_um2`` has the lumen filled; ``has_lumen`` by the definition of
+    ``lumen_vessel_pct``.
     """
 
     x_um: NDArray[np.float64]
@@ -117,7 +119,7 @@ class Truth:
 
     @property
     def lumen_vessel_pct(self) -> float | None:
-        """Share of vessels with a lumen of at least 4 µm, %; None without vessels."""
+        """Share of vessels whose lumen has an equivalent diameter of at least 4 µm, %; None without any."""
         if not self.n_vessels:
             return None
         return 100 * float(self.vessels.has_lumen[self.vessels.evaluable].mean())
@@ -166,13 +168,14 @@ def make_truth(spec: SlideSpec, plan: Plan, cells: CellList, vessels: list[Vesse
         _at(evaluable, cells.xy),
     )
     centres = np.array([_centroid(v.outline) for v in vessels]).reshape(-1, 2)
+    lumens = np.array([0.0 if v.lumen is None else polygon_area_um2(v.lumen) for v in vessels], np.float64)
     vessel_truth = VesselTruth(
         px_to_um_array(centres[:, 0]),
         px_to_um_array(centres[:, 1]),
         np.array([v.kind for v in vessels], dtype=np.str_),
         np.array([polygon_area_um2(v.outline) for v in vessels], np.float64),
-        np.array([0.0 if v.lumen is None else polygon_area_um2(v.lumen) for v in vessels], np.float64),
-        np.array([v.lumen_um >= LUMEN_UM for v in vessels], bool),
+        lumens,
+        lumens >= np.pi / 4 * LUMEN_UM**2,
         _at(evaluable, centres),
         tuple(v.outline for v in vessels),
         tuple(v.lumen for v in vessels),

@@ -20,7 +20,6 @@ from tme.units import px_to_um
 
 KINDS = ("capillary", "slit", "lengthwise", "large")
 SHARES = (0.36, 0.22, 0.26, 0.16)
-LUMEN_UM = 4.0
 TOUCHING_SHARE = 0.1
 """Largest share of a slide's vessels that touch another: back-to-back capillaries, a vein by its artery."""
 PRESSED_UM = 0.4

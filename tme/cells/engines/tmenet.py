@@ -36,7 +36,7 @@ from tme.stains.types import StainProfile
 from tme.units import um2_to_px, um_to_px
 
 BUNDLED = Path(__file__).parent / "weights" / "tmenet-5.json"
-BUNDLED_SHA256 = "8d4897555e2a5f5ccb2416f468ceadbe7bef0ff94f2e93060409e2a2f4c0ad50"
+BUNDLED_SHA256 = "d373b9693ea0d2568be1ac3141cf2a6a5ceaf3deb8a870034dc00444adde0e9c"
 """Of the description, which pins the weights beside it."""
 GLASS = 255
 GAP_UM = 0.5

@@ -48,7 +48,7 @@ def curves(run: Path, student: int, out: Path) -> None:
         for part in WEIGHTS:
             losses = [float(row[f"{who}.{part}"]) for row in rows]
             panel.plot([int(row["step"]) for row in rows], losses, label=part)
-        panel.set(title=kind.rstrip("s"), xlabel="step", yscale="log", ylim=(0.15, 4))
+        panel.set(title=kind.rstrip("s"), xlabel="step", yscale="log")
     panels[0].set_ylabel("loss on training crops")
     panels[1].legend(frameon=False)
     figure.savefig(out, dpi=110)

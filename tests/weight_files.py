@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import struct
+import warnings
 import zipfile
 
 TENSOR = (
@@ -40,6 +42,22 @@ def stardist_network(**other: bytes) -> bytes:
 def script(code: bytes = b"def forward(self, x):\n  return x\n") -> bytes:
     """A TorchScript archive, as InstanSeg publishes its networks."""
     return zipped({"net/code/__torch__.py": code, "net/data.pkl": b"\x80\x02}.", "net/version": b"3\n"})
+
+
+def doubled(files: list[tuple[str, bytes]]) -> bytes:
+    """A zip that may hold a name twice."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name, data in files:
+            archive.writestr(name, data)
+    return stream.getvalue()
+
+
+def larger_than_it_says(name: str, size: int, says: int) -> bytes:
+    """A zip of zeros of which the headers tell another size."""
+    data = zipped({name: bytes(size)}, zipfile.ZIP_DEFLATED)
+    return data.replace(struct.pack("<I", size), struct.pack("<I", says))
 
 
 def zipped(files: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes:

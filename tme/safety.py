@@ -59,6 +59,11 @@ def error_text(error: BaseException) -> str:
     return re.sub(r"(?<!\w)/\S*/", "", " ".join(text.split()))[:160]
 
 
+def printable(text: str) -> str:
+    """Text from outside that a terminal shows and does not obey: blanks for control characters."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
 def csv_text(text: str) -> str:
     """Text for a CSV cell that no spreadsheet will run; undone by `csv_text_back`.
 

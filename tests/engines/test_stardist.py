@@ -206,7 +206,7 @@ def test_altered_weights_are_refused_before_anything_reads_them(
     content[len(content) // 2] ^= 1
     path = tmp_path / "altered.zip"
     path.write_bytes(content)
-    monkeypatch.setattr(_stardist_network, "_unpack", lambda *_: pytest.fail("read before it was checked"))
+    monkeypatch.setattr(_stardist_network, "opened", lambda *_: pytest.fail("read before it was checked"))
     with pytest.raises(ConfigError, match="not the ones pinned"):
         SEGMENTERS.get("stardist").load(settings.model_copy(update={"weights": str(path)}))
 

@@ -20,6 +20,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from tme import __version__
 from tme.errors import ConfigError, EngineError, SpaceError
+from tme.safety import printable
 from tme.store import space_guard
 
 Say = Callable[[str], None]
@@ -150,9 +151,10 @@ def download(url: str, target: Path, say: Say, instead: str) -> None:
     headers = {"User-Agent": f"tme/{__version__}", "Accept-Encoding": "identity"}
     request = urllib.request.Request(url, headers=headers)  # noqa: S310 - the scheme is checked above
     try:
-        with _opener(url).open(request, timeout=SECONDS) as answer, target.open("xb") as stream:
+        with _opener(url).open(request, timeout=SECONDS) as answer:
             size = _announced(answer.headers, url, target)
-            with space_guard(target.parent):
+            # Closing writes the last bytes, and a disk may be full only then.
+            with space_guard(target.parent), target.open("xb") as stream:
                 _receive(answer, stream, size, url, say)
     except urllib.error.HTTPError as error:
         with error:
@@ -184,7 +186,7 @@ def _announced(headers: Message, url: str, target: Path) -> int | None:
         return None
     size = int(text)
     if size > LARGEST_BYTES:
-        raise _too_large(url)
+        raise too_large(shown(url))
     free = shutil.disk_usage(target.parent).free
     if size > free:
         raise SpaceError(
@@ -201,7 +203,7 @@ def _receive(answer: Any, stream: BinaryIO, size: int | None, url: str, say: Say
     while block := answer.read(BLOCK):
         got += len(block)
         if got > LARGEST_BYTES:
-            raise _too_large(url)
+            raise too_large(shown(url))
         stream.write(block)
         if size and size >= TOLD_FROM and got * 10 // size > tenth:
             tenth = got * 10 // size
@@ -211,15 +213,15 @@ def _receive(answer: Any, stream: BinaryIO, size: int | None, url: str, say: Say
 
 
 def _failed(url: str, why: str, fix: str) -> EngineError:
-    # A server's words reach a terminal: no control characters.
-    plain = "".join(char if char.isprintable() else " " for char in why)[:300]
-    return EngineError("the weights cannot be downloaded", where=shown(url), why=plain, fix=fix)
+    why = printable(why)[:300]
+    return EngineError("the weights cannot be downloaded", where=shown(url), why=why, fix=fix)
 
 
-def _too_large(url: str) -> EngineError:
+def too_large(where: str) -> EngineError:
+    """What is said of a file that no weights are as large as."""
     return EngineError(
         "what is sent is too large",
-        where=shown(url),
+        where=where,
         why=f"weights of more than {LARGEST_BYTES / 1e9:g} GB are not fetched",
         fix="check the address",
     )

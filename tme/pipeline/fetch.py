@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 import threading
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,10 +19,10 @@ from tempfile import mkdtemp
 from urllib.parse import unquote, urlsplit
 
 from tme.cells.engines import SEGMENTERS, Segmenter, supply_of
-from tme.cells.engines._archive import BROKEN, opened
+from tme.cells.engines._archive import opened
 from tme.cells.engines._supply import Published
 from tme.errors import ConfigError, EngineError
-from tme.pipeline.download import LARGEST_BYTES, download, is_address, refuse_address, shown
+from tme.pipeline.download import LARGEST_BYTES, download, is_address, refuse_address, shown, too_large
 from tme.pipeline.models import RECORD, Record, path_of, published, record_of, size_text
 from tme.safety import file_sha256
 from tme.store import need_folder, space_guard, write_json
@@ -292,16 +293,18 @@ def _unpacked(archive: Path, member: str, target: Path, source: str) -> bool:
             inside = [info for info in found.infolist() if PurePosixPath(info.filename).name == member]
             if not inside:
                 return False
-            if len(inside) > 1 or inside[0].file_size > LARGEST_BYTES:
+            if len(inside) > 1:
                 raise EngineError(
-                    f"the archive does not hold one {member} of a size that weights have",
+                    f"the archive does not hold one {member}",
                     where=where,
                     why=f"it holds {len(inside)}",
                     fix=f"unpack it and give the {member} you mean with --from",
                 )
+            if inside[0].file_size > LARGEST_BYTES:
+                raise too_large(where)
             with space_guard(target.parent), found.open(inside[0]) as stream, target.open("xb") as out:
                 shutil.copyfileobj(stream, out)
-    except BROKEN as error:
+    except zipfile.BadZipFile as error:
         raise EngineError(
             "what arrived is neither the network nor an archive of it",
             where=where,

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import pickle
+import random
+import struct
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -12,6 +15,8 @@ import pytest
 from tests.weight_files import (
     MAGIC,
     STATE,
+    doubled,
+    larger_than_it_says,
     older_tensors,
     script,
     stardist_network,
@@ -79,6 +84,8 @@ def test_names_are_let_pass_one_by_one(tmp_path: Path, named: bytes) -> None:
         (zipped({"a/data.pkl": STATE, "b/data.pkl": STATE}), "archive"),
         (tensors(name="other.pkl"), "archive"),
         (zipped({"a/data.pkl": STATE}, zipfile.ZIP_BZIP2), "cannot be read"),
+        (b"\x80\x04\x8e" + struct.pack("<Q", 2**60) + b".", "cannot be read"),
+        (b"\x80\x02cos\n\x1b[2Jsystem\n.", "would run os. [2Jsystem"),
     ],
 )
 def test_other_files_are_named(tmp_path: Path, data: bytes, said: str) -> None:
@@ -117,3 +124,44 @@ def test_what_stardist_and_instanseg_refuse(tmp_path: Path) -> None:
     assert "thresholds" in refused("stardist", tmp_path, stardist_network(thresholds__json=b"{}"))
     writes = b"def forward(self, x):\n  torch.save(x, 'file')\n"
     assert "read or write files" in refused("instanseg", tmp_path, script(writes))
+
+
+def test_of_two_files_of_one_name_neither_is_believed(tmp_path: Path) -> None:
+    """Torch takes the first and knows no capitals, Python's reader the last."""
+    harm, plain = b"def forward(self, x):\n  torch.save(x, 'file')\n", b"def forward(self, x):\n  return x\n"
+    for first in ("net/code/a.py", "net/CODE/A.py"):
+        both = doubled([(first, harm), ("net/code/a.py", plain), ("net/data.pkl", b".")])
+        assert "two files of one name" in refused("instanseg", tmp_path, both)
+        pickles = doubled([(first, pickle.dumps(Harm(), 2)), ("net/code/a.py", STATE)])
+        assert "two files of one name" in refused("cellpose", tmp_path, pickles)
+    hidden = doubled([("net/CODE/A.PY", harm), ("net/code/b.py", plain)])
+    assert "read or write files" in refused("instanseg", tmp_path, hidden)
+    assert "program" in refused("cellpose", tmp_path, doubled([("a/CODE/x", b""), ("a/data.pkl", STATE)]))
+    other = doubled([("a/DATA.PKL", pickle.dumps(Harm(), 2)), ("b/data.pkl", STATE)])
+    assert "archive" in refused("cellpose", tmp_path, other)
+
+
+@pytest.mark.parametrize(("engine", "name"), [("cellpose", "a/data.pkl"), ("instanseg", "a/code/x.py")])
+def test_no_more_is_unpacked_than_an_archive_says(engine: str, name: str, tmp_path: Path) -> None:
+    data = larger_than_it_says(name, 60_000_000, 100)
+    tracemalloc.start()
+    try:
+        assert "is not weights" in refused(engine, tmp_path, data)
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_damaged_files_are_named_whatever_is_wrong_with_them(tmp_path: Path) -> None:
+    """No other error comes out."""
+    draw = random.Random(0)  # noqa: S311 - the same files every time
+    whole = [tensors(), older_tensors(), stardist_network(), script()]
+    for _ in range(1500):
+        data = bytearray(draw.choice(whole))
+        for _ in range(draw.randint(1, 4)):
+            place = draw.randrange(len(data))
+            data[place : place + draw.choice([0, 1, 4, 8])] = draw.choice(
+                [b"", b"\xff" * 8, bytes(8), b"\x7f\xff\xff\xff", draw.randbytes(1)]
+            )
+        for engine in ("cellpose", "stardist", "instanseg"):
+            refused(engine, tmp_path, bytes(data))

@@ -9,18 +9,21 @@ where its sha256 is pinned, and one that names those two operators is refused wh
 from __future__ import annotations
 
 import re
+import zipfile
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tme.cells.engines._archive import BROKEN, opened
+from tme.cells.engines._archive import content, opened
 from tme.cells.engines._torch import make_repeatable, use_gpu
 from tme.errors import EngineError
+from tme.safety import printable
 
 # torch.from_file maps a file into memory and can create one; torch.save writes one.
 REACHES_FILES = re.compile(rb"\b(from_file|save)\s*\(")
+CODE = re.compile(r"/code/.*\.py\Z", re.IGNORECASE | re.DOTALL)
 LARGEST_CODE = 64_000_000
 UM_PER_PX = (0.1, 1.0)
 
@@ -95,19 +98,21 @@ def refuse_file(path: Path) -> None:
     """
     try:
         with opened(path) as archive:
-            names = archive.namelist()
-            if any(name.endswith("instanseg.pt") for name in names):
+            infos = archive.infolist()
+            if any(info.filename.endswith("instanseg.pt") for info in infos):
                 raise _not_weights(path, "it is the published archive, not the network in it", UNPACK)
-            code = [name for name in names if "/code/" in name and name.endswith(".py")]
+            # To torch capitals are no difference.
+            code = [info for info in infos if CODE.search(info.filename)]
             if not code:
                 raise _not_weights(path, "it holds no TorchScript code")
-            if sum(archive.getinfo(name).file_size for name in code) > LARGEST_CODE:
+            if sum(info.file_size for info in code) > LARGEST_CODE:
                 raise _not_weights(path, f"its code is over {LARGEST_CODE} bytes")
-            reaching = [name for name in code if REACHES_FILES.search(archive.read(name))]
-    except (*BROKEN, OSError) as error:
+            reaching = [info.filename for info in code if REACHES_FILES.search(content(archive, info))]
+    except zipfile.BadZipFile as error:
         raise _not_weights(path, str(error)) from error
     if reaching:
-        raise _not_weights(path, f"its code would read or write files: {reaching[0].partition('/')[2]}")
+        name = printable(reaching[0].partition("/")[2])
+        raise _not_weights(path, f"its code would read or write files: {name}")
 
 
 def _script(torch: Any, path: Path) -> Any:

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import pickletools
 import re
+import zipfile
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from tme.cells.engines._archive import BROKEN, opened
+from tme.cells.engines._archive import content, opened
+from tme.safety import printable
 
 ZIP_START = b"PK\x03\x04"
 """By its first bytes, as torch does; others look at a file's end, where anything may have been put."""
-MAGIC = 0x1950A86A20F9469CFC6C
-"""First value of a file in torch's older format."""
+MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+"""First pickle of a file in torch's older format."""
 OLDER_PARTS = 5
 """Pickles of the older format: magic, protocol, machine, tensors, keys; then numbers alone."""
 LARGEST_PICKLE = 64_000_000
+"""Bytes. Networks have some thousand tensors, of which a pickle lists names and shapes."""
 HARMLESS = re.compile(
     r"collections OrderedDict|torch (\w+Storage|Size|device|b?float\d+|u?int\d+|bool)|"
     r"torch\.storage (UntypedStorage|TypedStorage)|"
@@ -37,50 +40,42 @@ def why_not_plain(path: Path) -> str:
             if stream.read(len(ZIP_START)) == ZIP_START:
                 return _of_zip(path)
             stream.seek(0)
-            return _of_older(stream)
-    except BROKEN as error:
+            # No more than may be a list of tensors: a pickle says how much of the rest it wants in memory.
+            return _of_older(stream.read(LARGEST_PICKLE))
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
         return f"it cannot be read: {error}"
 
 
 def _of_zip(path: Path) -> str:
     with opened(path) as archive:
-        infos = archive.infolist()
-        if any("code" in PurePosixPath(info.filename).parts for info in infos):
+        # To torch capitals are no difference.
+        infos = [(PurePosixPath(info.filename.lower()), info) for info in archive.infolist()]
+        if any("code" in name.parts for name, _ in infos):
             return "it holds a program (TorchScript)"
-        found = [info for info in infos if PurePosixPath(info.filename).suffix == ".pkl"]
-        if len(found) != 1 or PurePosixPath(found[0].filename).name != "data.pkl":
+        found = [(name, info) for name, info in infos if name.suffix == ".pkl"]
+        if len(found) != 1 or found[0][0].name != "data.pkl":
             return "it is an archive, but not PyTorch's of one set of tensors"
-        if found[0].file_size > LARGEST_PICKLE:
+        if found[0][1].file_size > LARGEST_PICKLE:
             return f"its list of tensors is over {LARGEST_PICKLE} bytes"
-        return _names(BytesIO(archive.read(found[0])))
+        return _names(BytesIO(content(archive, found[0][1])))
 
 
-def _of_older(stream: BinaryIO) -> str:
-    older = _first_number(stream) == MAGIC
-    stream.seek(0)
-    reason = _names(stream)
-    if reason or not older:
-        return reason or "it is no file of PyTorch's"
-    for _ in range(OLDER_PARTS - 1):
+def _of_older(start: bytes) -> str:
+    stream = BytesIO(start)
+    parts = OLDER_PARTS if start.startswith(MAGIC) else 1
+    for _ in range(parts):
         reason = _names(stream)
         if reason:
             return reason
-    return ""
-
-
-def _first_number(stream: BinaryIO) -> int | None:
-    """The first long number of a pickle."""
-    for operation, argument, _ in pickletools.genops(stream):
-        if operation.name in {"LONG1", "LONG", "LONG4"} and isinstance(argument, int):
-            return argument
-    return None
+    return "" if parts > 1 else "it is no file of PyTorch's"
 
 
 def _names(stream: BinaryIO) -> str:
     """What the next pickle would call that it must not; leaves the stream behind its end."""
     for operation, argument, _ in pickletools.genops(stream):
         if operation.name == "GLOBAL" and not HARMLESS.fullmatch(str(argument)):
-            return f"it is a pickle that would run {str(argument).replace(' ', '.')[:100]}"
+            name = printable(str(argument).replace(" ", ".")[:100])
+            return f"it is a pickle that would run {name}"
         if operation.name in OTHER_WAYS_TO_NAME:
             return "it is a pickle that would run code of its choice"
     return ""

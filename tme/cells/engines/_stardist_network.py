@@ -9,7 +9,9 @@ start, without thresholds it takes a guess. Both are refused here before it look
 from __future__ import annotations
 
 import json
-from contextlib import redirect_stderr, redirect_stdout
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
@@ -18,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tme.cells.engines._archive import BROKEN, opened
+from tme.cells.engines._archive import content, opened
 from tme.errors import EngineError
 
 FILES = ("config.json", "thresholds.json", "weights_best.h5")
@@ -56,9 +58,9 @@ def load_network(path: Path) -> Network:
     """
     tensorflow, models = _packages()
     _one_thread(tensorflow)
+    refuse_file(path)
     with TemporaryDirectory(prefix="tme-stardist-") as folder:
         _unpack(path, Path(folder) / FOLDER)
-        _refuse_without_thresholds(Path(folder) / FOLDER, path)
         model = _model(models, Path(folder), path)
     if model.config.axes != "YXC" or model.config.n_channel_in != 3:
         raise _not_weights(path, f"it takes {model.config.n_channel_in} channels, and tme gives RGB")
@@ -73,11 +75,9 @@ def refuse_file(path: Path) -> None:
     EngineError
         If the file is anything else.
     """
-    with TemporaryDirectory(prefix="tme-stardist-") as scratch:
-        folder = Path(scratch) / FOLDER
-        _unpack(path, folder)
-        _refuse_without_thresholds(folder, path)
-        with (folder / "weights_best.h5").open("rb") as stream:
+    with _members(path) as (archive, members):
+        _refuse_without_thresholds(content(archive, members["thresholds.json"]), path)
+        with archive.open(members["weights_best.h5"]) as stream:
             if stream.read(len(HDF5_START)) != HDF5_START:
                 raise _not_weights(path, "its weights_best.h5 is not HDF5")
 
@@ -116,29 +116,38 @@ def _one_thread(tensorflow: Any) -> None:
             ) from error
 
 
-def _unpack(path: Path, folder: Path) -> None:
-    """The three files of a network, from the archive's root or one folder, into ``folder``; no others."""
-    folder.mkdir()
+@contextmanager
+def _members(path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]]:
+    """The archive and the three files of a network in it, at its root or in one folder, by their names."""
     try:
         with opened(path) as archive:
-            members = [item for item in archive.infolist() if PurePosixPath(item.filename).name in FILES]
-            found = sorted(PurePosixPath(item.filename).name for item in members)
+            named = [(PurePosixPath(info.filename).name, info) for info in archive.infolist()]
+            members = [(name, info) for name, info in named if name in FILES]
+            found = sorted(name for name, _ in members)
             if found != sorted(FILES):
                 raise _not_weights(path, f"it should hold {', '.join(FILES)} once each; found: {found}")
-            if sum(item.file_size for item in members) > LARGEST_BYTES:
+            if sum(info.file_size for _, info in members) > LARGEST_BYTES:
                 raise _not_weights(path, "it unpacks to more than a gigabyte")
-            for item in members:
-                (folder / PurePosixPath(item.filename).name).write_bytes(archive.read(item))
-    except BROKEN as error:
+            yield archive, dict(members)
+    except zipfile.BadZipFile as error:
         raise _not_weights(path, str(error)) from error
 
 
-def _refuse_without_thresholds(folder: Path, path: Path) -> None:
+def _unpack(path: Path, folder: Path) -> None:
+    """The three files of a network into ``folder``; no others."""
+    with _members(path) as (archive, members):
+        contents = {name: content(archive, info) for name, info in members.items()}
+    folder.mkdir()
+    for name, data in contents.items():
+        (folder / name).write_bytes(data)
+
+
+def _refuse_without_thresholds(text: bytes, path: Path) -> None:
     """Refuse a network that does not say from which probability and up to which overlap a nucleus counts."""
     try:
-        thresholds = json.loads((folder / "thresholds.json").read_bytes())
+        thresholds = json.loads(text)
         given = [float(thresholds[name]) for name in ("prob", "nms")]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise _not_weights(path, f"thresholds.json: {type(error).__name__}: {error}") from error
     if not all(0 < value < 1 for value in given):
         raise _not_weights(path, f"thresholds.json: prob and nms are {given}, not between 0 and 1")

@@ -255,9 +255,9 @@ def models_list(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Every engine: whether it can run here, its terms, and where its weights lie."""
-    from tme.pipeline.models import list_models, usual_folder
+    from tme.pipeline.models import list_models, models_folder
 
-    raise typer.Exit(list_models(folder or usual_folder(), as_json, typer.echo))
+    raise typer.Exit(list_models(models_folder(folder), as_json, typer.echo))
 
 
 @models.command("fetch")
@@ -276,9 +276,9 @@ def models_fetch(
 ) -> None:
     """Get weights, check them, and say what to write in the settings."""
     from tme.pipeline.fetch import FetchRequest, run_fetch
-    from tme.pipeline.models import usual_folder
+    from tme.pipeline.models import models_folder
 
-    raise typer.Exit(run_fetch(FetchRequest(name, folder or usual_folder(), source, sha256), typer.echo))
+    raise typer.Exit(run_fetch(FetchRequest(name, models_folder(folder), source, sha256), typer.echo))
 
 
 @models.command("verify")
@@ -289,9 +289,9 @@ def models_verify(
     folder: ModelsFolder = None,
 ) -> None:
     """Read weights anew and compare them with the sha256 they must have."""
-    from tme.pipeline.models import usual_folder, verify_models
+    from tme.pipeline.models import models_folder, verify_models
 
-    raise typer.Exit(verify_models(names or [], folder or usual_folder(), typer.echo))
+    raise typer.Exit(verify_models(names or [], models_folder(folder), typer.echo))
 
 
 @stage.command("slides")

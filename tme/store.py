@@ -239,14 +239,14 @@ def _seal(folder: Path, key: str, inputs: dict[str, Any], extra: dict[str, Any])
     files = {}
     mode = _umask()
     for path in sorted(walk_files(folder), key=lambda found: found.relative_to(folder).as_posix()):
-        _fsync(path)
+        fsync(path)
         files[path.relative_to(folder).as_posix()] = {
             "sha256": file_sha256(path),
             "bytes": path.stat().st_size,
         }
     folder.chmod(0o700 | (0o755 & ~mode))
     write_json(folder / MANIFEST, {"key": key, "inputs": inputs, "files": files, "extra": extra})
-    _fsync(folder)
+    fsync(folder)
 
 
 def _publish(temporary: Path, folder: Path) -> None:
@@ -256,7 +256,7 @@ def _publish(temporary: Path, folder: Path) -> None:
     if folder.exists():
         folder.rename(old)
     temporary.rename(folder)
-    _fsync(folder.parent)
+    fsync(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -279,7 +279,8 @@ def link_or_copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _fsync(path: Path) -> None:
+def fsync(path: Path) -> None:
+    """Have a file or folder on the disk, not on its way there."""
     # Directories cannot be opened for fsync on every platform; the rename is still atomic there.
     with contextlib.suppress(OSError):
         handle = os.open(path, os.O_RDONLY)

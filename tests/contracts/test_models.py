@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from hashlib import sha256
 from pathlib import Path
@@ -16,7 +17,7 @@ from tme.cells.engines.tmenet import BUNDLED, BUNDLED_SHA256
 from tme.cli import app
 from tme.errors import ConfigError
 from tme.pipeline.fetch import FetchRequest, run_fetch
-from tme.pipeline.models import RECORD, list_models, usual_folder, verify_models
+from tme.pipeline.models import RECORD, list_models, models_folder, record_of, verify_models
 from tme.safety import file_sha256
 
 PUBLISHED = [
@@ -172,7 +173,31 @@ def test_what_is_missing_or_not_pinned(tmp_path: Path) -> None:
     assert f"it is {sha256(b'x').hexdigest()}" in said[0]
     path = fetched(tmp_path / "models")
     path.unlink()
-    assert verified(path.parent)[0] == 3
+    for names in ((), (path.parent,)):
+        code, said = verified(path.parent, *names)
+        assert code == 3
+        assert any(line.startswith("FAILED  cellpose: mine · the file is not there") for line in said)
+
+
+def test_a_folder_in_which_nothing_lies_is_told(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "none", tmp_path / ("x" * 300)):
+        assert verified(folder)[1][0] == f"no fetched weights lie in {folder}"
+
+
+def test_a_terminal_obeys_nothing_that_lies_in_a_folder(tmp_path: Path) -> None:
+    path = fetched(tmp_path / "models")
+    record = record_of(path)
+    assert record is not None
+    for name, engine in (("w", "\x1b[2J"), ("\x1b[2Jw", "cellpose")):
+        path.with_name(name).write_bytes(path.read_bytes())
+        noted = record.model_copy(update={"engine": engine}).model_dump_json()
+        path.with_name(name + RECORD).write_text(noted, encoding="utf-8")
+    path.with_name(os.fsdecode(b"\xff.tme.json")).write_text(noted, encoding="utf-8")
+    path.with_name(RECORD).write_text(noted, encoding="utf-8")
+    for text in ("\n".join(verified(path.parent)[1]), told(path.parent), told(path.parent, as_json=True)):
+        assert "[2J" in text
+        assert "\x1b" not in text
+        text.encode()
 
 
 def test_a_record_that_is_not_one_pins_nothing(tmp_path: Path) -> None:
@@ -198,7 +223,9 @@ def test_weights_of_tme_train_are_pinned_by_their_description(tmp_path: Path) ->
     for name in (folder, folder / BUNDLED.name):
         assert verified(tmp_path, name)[1][-1] == "2 of 2 files are as pinned"
     (folder / "tmenet-5-fp32.onnx").write_bytes(b"")
-    assert verified(tmp_path, folder)[0] == 3
+    code, said = verified(tmp_path, folder)
+    assert code == 3
+    assert any("copy it again" in line for line in said)
     (folder / "tmenet-5-fp32.onnx").unlink()
     assert verified(tmp_path, folder)[0] == 3
 
@@ -222,17 +249,23 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = CliRunner()
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("TME_MODELS", raising=False)
-    assert tmp_path in usual_folder().parents
+    assert tmp_path in models_folder().parents
     source = tmp_path / "mine"
     source.write_bytes(tensors())
     command = ["models", "fetch", "cellpose", "--from", str(source), "--sha256", file_sha256(source)]
     assert run.invoke(app, command).exit_code == 0
-    assert (usual_folder() / "mine").is_file()
+    assert (models_folder() / "mine").is_file()
     assert run.invoke(app, ["models", "verify"]).exit_code == 0
     assert "mine" in run.invoke(app, ["models", "list"]).output
     assert json.loads(run.invoke(app, ["models", "list", "--json"]).output)
-    (usual_folder() / "mine").write_bytes(b"")
+    (models_folder() / "mine").write_bytes(b"")
     assert run.invoke(app, ["models", "verify"]).exit_code == 3
     other = str(tmp_path / "other")
     assert run.invoke(app, ["models", "verify", "--in", other]).exit_code == 0
     assert run.invoke(app, ["models", "verify"], env={"TME_MODELS": other}).exit_code == 0
+    # Docker and YAML files do not open a ~ as a shell does.
+    monkeypatch.setenv("TME_MODELS", "~/models")
+    assert run.invoke(app, command).exit_code == 0
+    assert (tmp_path / "models" / "mine").is_file()
+    listed = json.loads(run.invoke(app, ["models", "list", "--json"]).output)
+    assert str(tmp_path / "models" / "mine") in [one["path"] for one in listed[0]["weights"]]

@@ -25,12 +25,13 @@ from tme.errors import ConfigError, EngineError
 from tme.pipeline.download import LARGEST_BYTES, download, is_address, refuse_address, shown, too_large
 from tme.pipeline.models import RECORD, Record, path_of, published, record_of, size_text
 from tme.safety import file_sha256
-from tme.store import need_folder, space_guard, write_json
+from tme.store import fsync, need_folder, space_guard, write_json
 
 Say = Callable[[str], None]
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
-TERMINATED = 143
+ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""Signals that would leave a part of a file behind: a kill, and a terminal that is closed."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def run_fetch(request: FetchRequest, say: Say) -> int:
     if segmenter is not None and _needs_none(segmenter, request, say):
         return 0
     wanted = _wanted(request, segmenter)
-    target = path_of(request.folder) / wanted.file.name
+    target = request.folder / wanted.file.name
     if os.path.lexists(target):
         _refuse_other(target, wanted)
         _refuse_kind(target, wanted)
@@ -87,8 +88,7 @@ def run_fetch(request: FetchRequest, say: Say) -> int:
             found = _bring(wanted, scratch, say)
             _check(found, wanted)
             _refuse_kind(found, wanted)
-            with space_guard(target.parent):
-                found.replace(target)
+            _put(found, target, wanted)
     _note(target, wanted, say)
     _say_how_to_use(target, wanted, say)
     return 0
@@ -140,7 +140,7 @@ def _wanted(request: FetchRequest, segmenter: Segmenter | None) -> Wanted:
             why=f"{file.name} is {file.sha256}",
             fix="leave --sha256 out; another network needs another file name",
         )
-    record = record_of(path_of(request.folder) / file.name)
+    record = record_of(request.folder / file.name)
     # For a file of the user's own a new source may hold new bytes: what was noted of the last is no pin.
     noted = record.sha256 if record is not None and file.url and record.engine == segmenter.name else ""
     return Wanted(segmenter, file, request.source or file.url, given or file.sha256 or noted)
@@ -231,25 +231,41 @@ def _refuse_other(target: Path, wanted: Wanted) -> None:
         )
 
 
+def _put(found: Path, target: Path, wanted: Wanted) -> None:
+    """Move to its place what is whole, unless a file of that name has come there meanwhile."""
+    fsync(found)
+    try:
+        os.link(found, target)
+    except FileExistsError:
+        _refuse_other(target, wanted)
+    except OSError:
+        # Some file systems have no hard links, by which alone nothing is written over.
+        with space_guard(target):
+            found.replace(target)
+
+
 @contextmanager
 def _cleared_away(folder: Path) -> Iterator[Path]:
     """A scratch folder within ``folder`` that is gone afterwards, also where tme is told to end."""
 
-    def end(*_: object) -> None:
-        sys.exit(TERMINATED)
+    def end(kind: int, _: object) -> None:
+        sys.exit(128 + kind)
 
     main = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGTERM, end) if main else None
+    # What is ignored, as under nohup, stays so.
+    kinds = [kind for kind in ENDING if main and signal.getsignal(kind) == signal.SIG_DFL]
+    for kind in kinds:
+        signal.signal(kind, end)
     scratch: Path | None = None
     try:
-        with space_guard(folder):
+        with space_guard(folder / "*"):
             scratch = Path(mkdtemp(prefix=".tme-fetch-", dir=folder))
         yield scratch
     finally:
         if scratch is not None:
             shutil.rmtree(scratch, ignore_errors=True)
-        if main:
-            signal.signal(signal.SIGTERM, before)
+        for kind in kinds:
+            signal.signal(kind, signal.SIG_DFL)
 
 
 def _bring(wanted: Wanted, scratch: Path, say: Say) -> Path:
@@ -340,8 +356,7 @@ def _refuse_kind(found: Path, wanted: Wanted) -> None:
     refuse = supply_of(wanted.segmenter).refuse
     try:
         if refuse is not None:
-            with space_guard(found.parent):
-                refuse(found)
+            refuse(found)
     except EngineError as error:
         problem = replace(error.problem, where=found.name)
         raise EngineError(problem.what, problems=(problem,)) from error

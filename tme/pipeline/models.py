@@ -20,7 +20,7 @@ from tme.cells.engines import SEGMENTERS, Segmenter, supply_of
 from tme.cells.engines._description import read_description
 from tme.cells.engines._supply import Published
 from tme.errors import ConfigError
-from tme.safety import file_sha256
+from tme.safety import file_sha256, printable
 
 Say = Callable[[str], None]
 SOME_FAILED = 3
@@ -64,8 +64,10 @@ class File:
     url: str = ""
 
 
-def usual_folder() -> Path:
-    """Where weights are put and looked for unless the user names a folder."""
+def models_folder(given: Path | None = None) -> Path:
+    """Where weights are put and looked for: the folder the user names, or the usual one."""
+    if given is not None:
+        return path_of(given)
     below = "Library/Application Support" if sys.platform == "darwin" else ".local/share"
     return path_of("~") / below / "tme" / "models"
 
@@ -118,13 +120,18 @@ def _here(engine: str, path: Path, state: str, sha256: str, purpose: str = "", u
     return File(engine, path.name, state, sha256, size, str(path), purpose, url)
 
 
-def _recorded(folder: Path) -> list[tuple[Path, Record]]:
-    """Files of a folder that were fetched, by name; those that have gone since too."""
+def _ending(folder: Path, end: str) -> list[Path]:
+    """Files by the end of their names; none of a folder that is not there or closed."""
     try:
-        names = sorted(path.name.removesuffix(RECORD) for path in folder.glob(f"*{RECORD}"))
+        return sorted(folder / name for name in os.listdir(folder) if name.endswith(end))
     except OSError:
         return []
-    pairs = ((folder / name, record_of(folder / name)) for name in names)
+
+
+def _recorded(folder: Path) -> list[tuple[Path, Record]]:
+    """Files of a folder that were fetched, by name; those that have gone since too."""
+    names = [path.name.removesuffix(RECORD) for path in _ending(folder, RECORD)]
+    pairs = ((folder / name, record_of(folder / name)) for name in names if name)
     return [(path, record) for path, record in pairs if record is not None]
 
 
@@ -132,13 +139,14 @@ def list_models(folder: Path, as_json: bool, say: Say) -> int:
     """Tell every engine: whether it can run here, its terms, its weights and where they lie."""
     engines = [(segmenter, files_of(segmenter, folder)) for _, segmenter in SEGMENTERS.items()]
     if as_json:
-        say(json.dumps([_plain(*one) for one in engines], indent=2, ensure_ascii=False))
+        # In ASCII: names of files need not be text that can be written.
+        say(json.dumps([_plain(*one) for one in engines], indent=2))
         return 0
     for segmenter, files in engines:
         say(f"{segmenter.name}: {segmenter.missing() or 'ready'}")
         say(f"  works at {segmenter.mpp:g} µm/px; {segmenter.licence}")
         for line in [*_table(files), *_what_to_do(segmenter, files)]:
-            say(f"  {line}")
+            say(f"  {printable(line)}")
         say("")
     say(f"fetched weights are looked for in {folder}; a run takes only what cells.weights names")
     return 0
@@ -230,20 +238,24 @@ def verify_models(names: Sequence[str], folder: Path, say: Say) -> int:
     ConfigError
         Before anything is read: a name that is neither known nor a path.
     """
-    wanted = [file for name in names for file in _named(name, folder)] if names else _present(folder)
+    if names:
+        wanted = [file for name in names for file in _named(name, folder)]
+    else:
+        here = _in_folder(folder)
+        wanted = [*(file for file in _everything(folder) if file.state == "in the package"), *here]
+        if not here:
+            say(f"no fetched weights lie in {folder}")
     verdicts = [_verdict(file) for file in wanted]
     for verdict in verdicts:
-        say(str(verdict))
+        say(printable(str(verdict)))
     good = sum(not verdict.problem for verdict in verdicts)
     say(f"{good} of {len(verdicts)} files are as pinned")
     return 0 if good == len(verdicts) else SOME_FAILED
 
 
-def _present(folder: Path) -> list[File]:
-    """What comes with tme, and all that was fetched."""
-    files = [file for _, segmenter in SEGMENTERS.items() for file in files_of(segmenter, folder)]
-    recorded = {path.name for path, _ in _recorded(folder)}
-    return [file for file in files if file.state != "missing" or not file.url or file.name in recorded]
+def _everything(folder: Path) -> list[File]:
+    """The files of all engines."""
+    return [file for _, segmenter in SEGMENTERS.items() for file in files_of(segmenter, folder)]
 
 
 def _named(name: str, folder: Path) -> list[File]:
@@ -258,7 +270,7 @@ def _named(name: str, folder: Path) -> list[File]:
             )
         # Of several networks one is enough; with none there the first is the one that is missing.
         return [file for file in files if file.state != "missing" or not file.url] or files[:1]
-    everything = [file for _, one in SEGMENTERS.items() for file in files_of(one, folder)]
+    everything = _everything(folder)
     known = [file for file in everything if file.name == name]
     path = path_of(name)
     # Of pathlib's questions some raise where a name is too long or a folder closed.
@@ -282,20 +294,17 @@ def _named(name: str, folder: Path) -> list[File]:
 
 
 def _in_folder(folder: Path) -> list[File]:
-    pinned = {one.name for _, one in published()} | {path.name for path, _ in _recorded(folder)}
-    descriptions = {path.name for path in folder.glob("*.json") if _described(path) is not None}
-    return [
-        file
-        for name in sorted(pinned | descriptions)
-        if (folder / name).is_file()
-        for file in _at(folder / name)
-    ]
+    """Published files, files that were fetched, those that have gone since too, and what descriptions pin."""
+    names = {one.name for _, one in published() if os.path.lexists(folder / one.name)}
+    names |= {path.name for path, _ in _recorded(folder)}
+    names |= {path.name for path in _ending(folder, ".json") if _described(path) is not None}
+    return [file for name in sorted(names) for file in _at(folder / name)]
 
 
 def _described(path: Path) -> list[File] | None:
     """The weights that a description of tme's own network pins; None where it is none."""
     try:
-        if path.name.endswith(RECORD) or path.stat().st_size > LARGEST_RECORD:
+        if path.name.endswith(RECORD) or not path.is_file() or path.stat().st_size > LARGEST_RECORD:
             return None
         pinned = read_description(path).files.values()
     except (ConfigError, OSError):
@@ -309,11 +318,11 @@ def _at(path: Path) -> list[File]:
     if described is not None:
         return described
     record = record_of(path)
-    engine, sha256 = (record.engine, record.sha256) if record else ("", "")
+    engine, sha256, url = (record.engine, record.sha256, "") if record else ("", "", "")
     for segmenter, one in published():
-        if one.name == path.name and one.sha256:
-            engine, sha256 = segmenter.name, one.sha256
-    return [_here(engine, path.absolute(), "fetched", sha256)]
+        if one.name == path.name:
+            engine, sha256, url = segmenter.name, one.sha256 or sha256, one.url
+    return [_here(engine, path.absolute(), "fetched", sha256, url=url)]
 
 
 def _verdict(file: File) -> Verdict:
@@ -333,7 +342,9 @@ def _verdict(file: File) -> Verdict:
     if digest != file.sha256:
         why = f"sha256 {digest[:16]}… instead of {file.sha256[:16]}…"
         remedy = (
-            "install tme again" if file.state == "in the package" else f"remove {path} and fetch it again"
+            f"remove {path} and fetch it again" if file.engine else "copy it again from where it was made"
         )
+        if file.state == "in the package":
+            remedy = "install tme again"
         return Verdict(file.engine, path, digest, f"it is not the file that was pinned · {why} · {remedy}")
     return Verdict(file.engine, path, digest)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import signal
 import socket
@@ -226,6 +228,18 @@ def test_no_network(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "tme models fetch python_2D_versatile_he.zip --from FILE" in message
 
 
+def test_the_machines_proxy_is_asked_but_not_for_the_machine_itself(
+    server: FileServer, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("no_proxy", "NO_PROXY", "HTTPS_PROXY", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("https_proxy", server.url(""))
+    # The proxy of the test knows no tunnels.
+    assert "Tunnel" in refused(EngineError, folder, "cellpose", "https://example.org/w", PIN)
+    monkeypatch.setenv("http_proxy", "http://192.0.2.1:9")
+    fetch(folder, "cellpose", server.file("w", GOOD), PIN)
+
+
 def test_a_server_that_falls_silent(
     server: FileServer, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -315,6 +329,53 @@ def test_another_file_of_that_name_is_not_written_over(
     assert not server.asked
 
 
+@pytest.mark.parametrize("links", [True, False])
+def test_what_comes_to_the_place_meanwhile(
+    server: FileServer, folder: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    """Two fetches at once, or a user who copies by hand."""
+
+    def answer(data: bytes) -> str:
+        url = server.file("w", GOOD)
+        send = server.answers["/w"]
+
+        def meanwhile(request: BaseHTTPRequestHandler) -> None:
+            (folder / "w").write_bytes(data)
+            send(request)
+
+        server.answers["/w"] = meanwhile
+        return url
+
+    def no_links(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    if links:
+        with pytest.raises(ConfigError, match="there already"):
+            fetch(folder, "cellpose", answer(b"another"), PIN)
+        assert lying(folder) == {"w": b"another"}
+        (folder / "w").unlink()
+    else:
+        monkeypatch.setattr(os, "link", no_links)
+    fetch(folder, "cellpose", answer(GOOD), PIN)
+    assert set(lying(folder)) == {"w", "w" + RECORD}
+    assert (folder / "w").stat().st_nlink == 1
+
+
+def test_a_disk_that_is_full_only_as_the_last_bytes_are_written(
+    server: FileServer, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(io.BytesIO):
+        def close(self) -> None:
+            super().close()
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    real = Path.open
+    monkeypatch.setattr(
+        Path, "open", lambda self, mode="r", *rest: Full() if mode == "xb" else real(self, mode, *rest)
+    )
+    assert "no space left" in refused(SpaceError, folder, "cellpose", server.file("w", GOOD), PIN)
+
+
 def test_a_folder_that_cannot_be_written(
     server: FileServer, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -377,7 +438,15 @@ def test_engines_that_need_nothing(folder: Path, name: str) -> None:
     assert not folder.exists()
 
 
-@pytest.mark.parametrize(("kind", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def usual_signals() -> None:
+    """As in a terminal, whatever the tests were started under."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_nothing_half_written_stays_when_it_is_ended(
     server: FileServer, folder: Path, kind: signal.Signals, code: int
 ) -> None:
@@ -396,7 +465,7 @@ def test_nothing_half_written_stays_when_it_is_ended(
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=usual_signals,
     ) as process:
         end = time.monotonic() + 60
         while not list(folder.glob(".tme-fetch-*/arrived")) and time.monotonic() < end:

@@ -233,7 +233,7 @@ class Shelf:
 class School:
     """Learners, perhaps a teacher of theirs, and one step of all, replayed as one graph on a GPU.
 
-    ``classes`` says in the teacher's place of which kind a nucleus is.
+    ``classes`` says in the teacher's place, where there is one, of which kind a nucleus is.
     """
 
     def __init__(
@@ -279,7 +279,7 @@ class School:
         half = torch.autocast(
             self.device.type, torch.bfloat16, enabled=self.device.type == "cuda", cache_enabled=False
         )
-        taught = None
+        taught, heard = None, self.teacher is not None and self.classes is not None
         if self.teacher is not None:
             with torch.no_grad(), half:
                 taught = mean_answer(self.teacher, rgb)
@@ -288,7 +288,7 @@ class School:
         for learner in self.learners.values():
             with half:
                 answer = learner.network(rgb)
-            learner.learn(answer.float(), targets, taught, self.classes is not None)
+            learner.learn(answer.float(), targets, taught, heard)
 
 
 def attend(
@@ -345,12 +345,13 @@ def attend(
 
 
 def student(text: str) -> tuple[Any, str]:
-    """A network from ``WIDTHS/BLOCKS[=WEIGHTS]``, the weights grown to its shape, or from ``plain``."""
+    """A network from ``WIDTHS/BLOCKS[=WEIGHTS]`` or ``plain[=WEIGHTS]``, the weights grown to its shape."""
     shape, _, weights = text.partition("=")
     if shape == "plain":
-        return PlainUNet(), shape
-    widths, blocks = ([int(n) for n in part.split(",")] for part in shape.split("/"))
-    network = NucleusNet(widths, blocks)
+        network: Any = PlainUNet()
+    else:
+        widths, blocks = ([int(n) for n in part.split(",")] for part in shape.split("/"))
+        network = NucleusNet(widths, blocks)
     if weights:
         network.load_state_dict(grown(torch.load(weights, weights_only=True), network.state_dict()))
     return network, shape
@@ -417,6 +418,10 @@ def main() -> None:
     began = monotonic()
     if chosen.work.exists() and any(chosen.work.iterdir()):
         parser.error(f"{chosen.work} is not empty: weights of two runs must not lie side by side")
+    # Nobody listens to a teacher that has learned nothing.
+    knows = bool(chosen.teacher or chosen.teacher_steps or chosen.seconds[0])
+    if chosen.classes and not (knows and chosen.classes.partition("=")[2]):
+        parser.error("--classes takes =WEIGHTS, and a teacher beside whom they are heard")
     chosen.work.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(chosen.seed)
     device = torch.device(chosen.device)
@@ -456,8 +461,6 @@ def main() -> None:
         "looks": chosen.looks,
         "first_look": chosen.first_look,
     }
-    # Nobody listens to a teacher that has learned nothing.
-    knows = chosen.teacher or chosen.teacher_steps or chosen.seconds[0]
     taught_by = teacher.mean if knows else None
     for kind, school, steps, seconds in (
         ("teacher", School({"teacher": teacher}, None, shelf), chosen.teacher_steps, chosen.seconds[0]),

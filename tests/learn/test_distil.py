@@ -172,6 +172,29 @@ def test_of_classes_another_network_is_heard_above_the_teacher_and_the_labels(tm
     assert said[-3.0] < -0.3 < 0.3 < said[3.0]
 
 
+@pytest.mark.parametrize("teacher", [True, False])
+def test_nobody_is_heard_who_has_learned_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], teacher: bool
+) -> None:
+    classes = "8/1" if teacher else "8/1=weights.pt"
+    command = ["distil", "data", str(tmp_path / "work"), "--student", "plain", "--steps", "1"]
+    command += ["--classes", classes, *(["--teacher-steps", "1"] if teacher else [])]
+    monkeypatch.setattr("sys.argv", command)
+    with pytest.raises(SystemExit):
+        distil.main()
+    assert "--classes takes =WEIGHTS, and a teacher" in capsys.readouterr().err
+    assert not (tmp_path / "work").exists()
+
+
+def test_a_plain_network_goes_on_from_weights(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    weights = distil.student("plain")[0].state_dict()
+    torch.save(weights, tmp_path / "w.pt")
+    again, _ = distil.student(f"plain={tmp_path / 'w.pt'}")
+    for name, value in again.state_dict().items():
+        torch.testing.assert_close(value, weights[name])
+
+
 def test_a_plain_network_learns_without_a_teacher(tmp_path: Path) -> None:
     recipe = replace(RECIPE, steps=30)
     torch.manual_seed(0)

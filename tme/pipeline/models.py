@@ -26,6 +26,7 @@ Say = Callable[[str], None]
 SOME_FAILED = 3
 RECORD = ".tme.json"
 LARGEST_RECORD = 100_000
+PACKAGED, LOST = "in the package", "missing from the package"
 
 
 class Record(BaseModel):
@@ -46,7 +47,7 @@ class File:
     Attributes
     ----------
     engine, name : str
-    state : {"in the package", "fetched", "missing"}
+    state : {"in the package", "missing from the package", "fetched", "missing"}
     sha256 : str
         It must have; empty where nobody states it.
     size_bytes : int or None
@@ -98,7 +99,7 @@ def published() -> Iterator[tuple[Segmenter, Published]]:
 def files_of(segmenter: Segmenter, folder: Path) -> list[File]:
     """The weights of an engine: in the package, published, and others that were fetched for it."""
     supply, name = supply_of(segmenter), segmenter.name
-    found = [_here(name, one.path, "in the package", one.sha256) for one in supply.bundled()]
+    found = _bundled(segmenter)
     for one in supply.published:
         record = record_of(folder / one.name)
         noted = record.sha256 if record and record.engine == name else ""
@@ -110,13 +111,18 @@ def files_of(segmenter: Segmenter, folder: Path) -> list[File]:
     return found
 
 
+def _bundled(segmenter: Segmenter) -> list[File]:
+    return [_here(segmenter.name, one.path, PACKAGED, one.sha256) for one in supply_of(segmenter).bundled()]
+
+
 def _here(engine: str, path: Path, state: str, sha256: str, purpose: str = "", url: str = "") -> File:
     try:
         size = path.stat().st_size if path.is_file() else None
     except OSError:
         size = None
     if size is None:
-        return File(engine, path.name, "missing", sha256, purpose=purpose, url=url)
+        missing = LOST if state == PACKAGED else "missing"
+        return File(engine, path.name, missing, sha256, purpose=purpose, url=url)
     return File(engine, path.name, state, sha256, size, str(path), purpose, url)
 
 
@@ -242,7 +248,7 @@ def verify_models(names: Sequence[str], folder: Path, say: Say) -> int:
         wanted = [file for name in names for file in _named(name, folder)]
     else:
         here = _in_folder(folder)
-        wanted = [*(file for file in _everything(folder) if file.state == "in the package"), *here]
+        wanted = [file for _, segmenter in SEGMENTERS.items() for file in _bundled(segmenter)] + here
         if not here:
             say(f"no fetched weights lie in {folder}")
     verdicts = [_verdict(file) for file in wanted]
@@ -251,11 +257,6 @@ def verify_models(names: Sequence[str], folder: Path, say: Say) -> int:
     good = sum(not verdict.problem for verdict in verdicts)
     say(f"{good} of {len(verdicts)} files are as pinned")
     return 0 if good == len(verdicts) else SOME_FAILED
-
-
-def _everything(folder: Path) -> list[File]:
-    """The files of all engines."""
-    return [file for _, segmenter in SEGMENTERS.items() for file in files_of(segmenter, folder)]
 
 
 def _named(name: str, folder: Path) -> list[File]:
@@ -270,7 +271,7 @@ def _named(name: str, folder: Path) -> list[File]:
             )
         # Of several networks one is enough; with none there the first is the one that is missing.
         return [file for file in files if file.state != "missing" or not file.url] or files[:1]
-    everything = _everything(folder)
+    everything = [file for _, one in SEGMENTERS.items() for file in files_of(one, folder)]
     known = [file for file in everything if file.name == name]
     path = path_of(name)
     # Of pathlib's questions some raise where a name is too long or a folder closed.
@@ -327,9 +328,9 @@ def _at(path: Path) -> list[File]:
 
 def _verdict(file: File) -> Verdict:
     path = Path(file.path or file.name)
-    if file.state == "missing":
+    if not file.path:
         remedy = f"tme models fetch {file.name}" if file.url else "put it back where it was"
-        if not file.url and not file.purpose and file.engine:
+        if file.state == LOST:
             remedy = "install tme again"
         return Verdict(file.engine, path, "", f"the file is not there · nothing to compare · {remedy}")
     try:
@@ -344,7 +345,7 @@ def _verdict(file: File) -> Verdict:
         remedy = (
             f"remove {path} and fetch it again" if file.engine else "copy it again from where it was made"
         )
-        if file.state == "in the package":
+        if file.state == PACKAGED:
             remedy = "install tme again"
         return Verdict(file.engine, path, digest, f"it is not the file that was pinned · {why} · {remedy}")
     return Verdict(file.engine, path, digest)

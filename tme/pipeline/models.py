@@ -19,8 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tme.cells.engines import SEGMENTERS, Segmenter, supply_of
 from tme.cells.engines._description import read_description
 from tme.cells.engines._supply import Published
-from tme.errors import ConfigError
-from tme.safety import file_sha256, printable
+from tme.errors import ConfigError, Problem
+from tme.safety import error_text, file_sha256, printable
 
 Say = Callable[[str], None]
 SOME_FAILED = 3
@@ -207,22 +207,6 @@ def _what_to_do(segmenter: Segmenter, files: Sequence[File]) -> list[str]:
     return [f"to fetch, where there is a network: tme models fetch {name}{pin}"]
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """Whether one file is as pinned; ``problem`` says why not, and what to do."""
-
-    engine: str
-    path: Path
-    sha256: str
-    problem: str = ""
-
-    def __str__(self) -> str:
-        of = f"{self.engine}: " if self.engine else ""
-        if self.problem:
-            return f"FAILED  {of}{self.path.name} · {self.problem}"
-        return f"ok      {of}{self.path.name}, sha256 {self.sha256}"
-
-
 def verify_models(names: Sequence[str], folder: Path, say: Say) -> int:
     """Read weights anew and compare them with their pins, one line each.
 
@@ -251,12 +235,13 @@ def verify_models(names: Sequence[str], folder: Path, say: Say) -> int:
         wanted = [file for _, segmenter in SEGMENTERS.items() for file in _bundled(segmenter)] + here
         if not here:
             say(f"no fetched weights lie in {folder}")
-    verdicts = [_verdict(file) for file in wanted]
-    for verdict in verdicts:
-        say(printable(str(verdict)))
-    good = sum(not verdict.problem for verdict in verdicts)
-    say(f"{good} of {len(verdicts)} files are as pinned")
-    return 0 if good == len(verdicts) else SOME_FAILED
+    good = 0
+    for file in wanted:
+        problem = _problem(file)
+        good += problem is None
+        say(printable(f"FAILED  {problem}" if problem else f"ok      {_where(file)}, sha256 {file.sha256}"))
+    say(f"{good} of {len(wanted)} files are as pinned")
+    return 0 if good == len(wanted) else SOME_FAILED
 
 
 def _named(name: str, folder: Path) -> list[File]:
@@ -326,26 +311,33 @@ def _at(path: Path) -> list[File]:
     return [_here(engine, path.absolute(), "fetched", sha256, url=url)]
 
 
-def _verdict(file: File) -> Verdict:
-    path = Path(file.path or file.name)
+def _where(file: File) -> str:
+    return f"{file.engine}: {file.name}" if file.engine else file.name
+
+
+def _problem(file: File) -> Problem | None:
+    """Why a file is not as pinned; None if it is."""
+    where = _where(file)
     if not file.path:
-        remedy = f"tme models fetch {file.name}" if file.url else "put it back where it was"
+        fix = f"tme models fetch {file.name}" if file.url else "put it back where it was"
         if file.state == LOST:
-            remedy = "install tme again"
-        return Verdict(file.engine, path, "", f"the file is not there · nothing to compare · {remedy}")
+            fix = "install tme again"
+        return Problem(where, "the file is not there", "nothing to compare", fix)
     try:
-        digest = file_sha256(path)
+        digest = file_sha256(Path(file.path))
     except OSError as error:
-        return Verdict(file.engine, path, "", f"it cannot be read · {error.strerror} · check its permissions")
+        return Problem(where, "it cannot be read", error_text(error), "check its permissions")
     if not file.sha256:
         why = f"nothing says what its sha256 must be; it is {digest}"
-        return Verdict(file.engine, path, digest, f"it is not pinned · {why} · see cells.weights_sha256")
+        return Problem(where, "it is not pinned", why, "see cells.weights_sha256")
     if digest != file.sha256:
         why = f"sha256 {digest[:16]}… instead of {file.sha256[:16]}…"
-        remedy = (
-            f"remove {path} and fetch it again" if file.engine else "copy it again from where it was made"
+        fix = (
+            f"remove {file.path} and fetch it again"
+            if file.engine
+            else "copy it again from where it was made"
         )
         if file.state == PACKAGED:
-            remedy = "install tme again"
-        return Verdict(file.engine, path, digest, f"it is not the file that was pinned · {why} · {remedy}")
-    return Verdict(file.engine, path, digest)
+            fix = "install tme again"
+        return Problem(where, "it is not the file that was pinned", why, fix)
+    return None

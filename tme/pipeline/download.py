@@ -81,7 +81,9 @@ def _within_this_machine(parts: SplitResult) -> bool:
 
 
 def shown(url: str) -> str:
-    """The address without what may be secret: user, query, fragment."""
+    """An address without what may be secret: user, query, fragment; a path as it is."""
+    if not is_address(url):
+        return url
     scheme, _, rest = url.partition("://")
     place = rest.split("?")[0].split("#")[0]
     host, slash, path = place.partition("/")

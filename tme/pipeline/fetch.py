@@ -185,7 +185,7 @@ def _base_name(source: str) -> str:
     if not FILE_NAME.fullmatch(name) or name.endswith(RECORD):
         raise ConfigError(
             f"{name[:80]!r} cannot name a file of weights",
-            where=f"--from {shown(source) if is_address(source) else source}",
+            where=f"--from {shown(source)}",
             why="it is written in settings and tables",
             fix="rename it: letters, digits, dot, _ and -, at most 100",
         )
@@ -303,7 +303,7 @@ def _copy(source: Path, target: Path) -> None:
 
 def _unpacked(archive: Path, member: str, target: Path, source: str) -> bool:
     """Whether it is an archive that holds the file, which is then taken out of it."""
-    where = shown(source) if is_address(source) else Path(source).name
+    where = shown(source)
     try:
         with opened(archive) as found:
             inside = [info for info in found.infolist() if PurePosixPath(info.filename).name == member]
@@ -338,14 +338,14 @@ def _check(found: Path, wanted: Wanted) -> None:
     if not wanted.sha256:
         raise EngineError(
             "the weights are not pinned",
-            where=shown(wanted.source) if is_address(wanted.source) else wanted.source,
+            where=shown(wanted.source),
             why="tme knows no sha256 for them, and a file is not trusted by its name; nothing was kept",
             fix=f"if you trust this very file, repeat the command with --sha256 {digest}",
         )
     if digest != wanted.sha256:
         raise ConfigError(
             "the weights are not the ones pinned",
-            where=shown(wanted.source) if is_address(wanted.source) else wanted.source,
+            where=shown(wanted.source),
             why=f"sha256{of} is {digest} instead of {wanted.sha256}; nothing was kept",
             fix="try again; if it stays, the file was changed: ask its authors, or use another source",
         )

@@ -40,7 +40,7 @@ from training.domain import training_domain
 from training.scores import CLASSED, held_fields, write_scores
 
 CALIBRATION_WINDOWS = 240
-"""With 96 the biases of 8 bits were off: 2 % more nuclei than at fp32, .005 of F1 on colon; now 1 % and .004."""
+"""With 96 the biases of 8 bits were off: 2 % more nuclei than at fp32, .005 of F1 on colon. Now 1 %, .004."""
 HELD_DAB_SEED = synthetic.HELD_SEED + 5000
 HELD_DAB_COUNTS = {"CD8": 6, "CD31": 2}
 DAB_CENTRE = (0.1, 0.125, 0.15, 0.175, 0.2, 0.25, 0.3)

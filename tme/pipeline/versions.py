@@ -8,7 +8,7 @@ STAGES: dict[str, int] = {
     "tissue": 4,
     "stain": 9,
     "section": 2,
-    "cells": 12,
+    "cells": 13,
     "vessels": 6,
     "regions": 2,
     "measure": 6,

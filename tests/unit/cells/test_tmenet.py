@@ -262,10 +262,11 @@ def test_a_marker_in_the_nucleus_leaves_nuclei_to_the_network() -> None:
     one.rule = one.dab_rule
     nuclei = one.segment(rgb, MPP, replace(profile_of("CD8"), dab_threshold_od=None)).labels
     brown = segment(rgb, one, "CD8").labels
-    # What the network outlines is in as it is; only what it missed is added.
+    # What the network outlines is in as it is, but for rims of such as a brown nucleus holds; only what it
+    # missed is added.
     kept = found[nuclei > 0]
-    assert (kept > 0).all()
-    assert len(np.unique(kept)) == nuclei.max()
+    assert (kept > 0).mean() > 0.999
+    assert len(np.unique(kept[kept > 0])) == nuclei.max()
     assert nuclei.max() <= found.max()
     assert not np.array_equal(found > 0, brown > 0)
 

@@ -110,7 +110,7 @@ class NucleusEngine:
             labels = with_others(with_others(whole, nuclei, mpp), rest, mpp)
             by_colour, evidence = (labels > 0) & ((nuclei == 0) | (whole > 0)), None
         else:
-            labels = with_others(parted_by(nuclei, brown, mpp), nuclei, mpp)
+            labels = with_others(parted_by(nuclei, gathered(nuclei, brown), mpp), nuclei, mpp)
             rest = rest_of(clumps, labels, mpp)
             labels = np.where(rest > 0, rest + labels.max(), labels)
             hidden = hides_nuclei(rest, density, profile)
@@ -132,6 +132,33 @@ def answer(network: Network, rgb: RGB) -> NDArray[np.float32]:
     below, right = -height % STRIDE, -width % STRIDE
     padded = np.pad(rgb, ((0, below), (0, right), (0, 0)), constant_values=GLASS)
     return network(np.ascontiguousarray(padded))[:, :height, :width]
+
+
+def gathered(nuclei: Labels, brown: Labels) -> Labels:
+    """Brown pieces that lie on one nucleus, as one cell with it.
+
+    A rim of stain that is broken, around a nucleus that hardly is brown, comes in arcs, each of which would
+    be a cell.
+
+    Parameters
+    ----------
+    nuclei, brown : (H, W) int32
+        Labels, 1..n.
+    """
+    piece, holder = mostly_within(brown, nuclei)
+    whole = np.isin(holder, mostly_within(nuclei, brown)[0])
+    piece, holder = piece[~whole], holder[~whole]
+    if not len(piece):
+        return brown
+    joined = np.arange(int(brown.max()) + 1, dtype=np.int32)
+    of_nucleus = np.zeros(int(nuclei.max()) + 1, np.int32)
+    # The last piece on a nucleus names the cell.
+    of_nucleus[holder] = piece
+    joined[piece] = of_nucleus[holder]
+    labels = np.where(brown > 0, joined[brown], of_nucleus[nuclei])
+    present = np.bincount(labels.ravel()) > 0
+    present[0] = False
+    return renumbered(labels, present)
 
 
 def parted_by(nuclei: Labels, brown: Labels, mpp: float) -> Labels:

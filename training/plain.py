@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from tme.learn.network import CHANNELS
+from tme.learn.network import answering
 
 WIDTHS = (24, 48, 96, 192)
 
@@ -44,11 +44,7 @@ class PlainUNet(nn.Module):
         self.first = _two(3, WIDTHS[0], stride=2)
         self.down = nn.ModuleList(_two(inside, outside, stride=2) for inside, outside in sides)
         self.up = nn.ModuleList(_two(low + high, high) for high, low in reversed(sides))
-        self.answer = nn.Conv2d(WIDTHS[0], 4 * len(CHANNELS), 1)
-        with torch.no_grad():
-            self.answer.bias.zero_()
-            self.answer.bias[0:4] = -1.5
-            self.answer.bias[4:8] = -4.0
+        self.answer = answering(WIDTHS[0])
 
     def forward(self, rgb: Any) -> Any:
         """See the class."""

@@ -71,6 +71,17 @@ class Up(nn.Module):
         return self.mix(functional.relu(grown + skip))
 
 
+def answering(inside: int) -> nn.Conv2d:
+    """The layer of all answers, at 2 px: four pixels of each of `CHANNELS`, to be unfolded."""
+    layer = nn.Conv2d(inside, 4 * len(CHANNELS), 1)
+    # Nuclei and centres are rare: start from their share, not from one half (Lin et al., 2017).
+    with torch.no_grad():
+        layer.bias.zero_()
+        layer.bias[0:4] = -1.5
+        layer.bias[4:8] = -4.0
+    return layer
+
+
 class NucleusNet(nn.Module):
     """(N, 3, H, W) float32 RGB 0-255 -> (N, 5, H, W) float32 logits and arrows; H, W multiples of 16.
 
@@ -92,12 +103,7 @@ class NucleusNet(nn.Module):
         self.up8 = Up(deep, coarse, Block(coarse))
         self.up4 = Up(coarse, middle, Block(middle))
         self.up2 = Up(middle, fine, nn.Sequential(_conv(fine, fine), nn.ReLU()))
-        self.answer = nn.Conv2d(fine, 4 * len(CHANNELS), 1)
-        # Nuclei and centres are rare: start from their share, not from one half (Lin et al., 2017).
-        with torch.no_grad():
-            self.answer.bias.zero_()
-            self.answer.bias[0:4] = -1.5
-            self.answer.bias[4:8] = -4.0
+        self.answer = answering(fine)
 
     def forward(self, rgb: Any) -> Any:
         """See the class."""

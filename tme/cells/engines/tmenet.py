@@ -2,8 +2,9 @@
 
 In: RGB and the slide's stain profile. Out: labelled nuclei and, on H&E, how likely each is a lymphocyte.
 On a DAB section brown cells are cut out whole by the slide's own threshold, as the classical engine does,
-the network parts those that have run together, says in which there is a nucleus and finds the others; where
-the marker sits in the nucleus, brown nuclei are the network's too and only brown cells it missed are added.
+the network joins the arcs of a broken rim, parts cells that have run together, says in which there is a
+nucleus and finds the others; where the marker sits in the nucleus, brown nuclei are the network's too and
+only brown cells it missed are added.
 How it was made is in ``training/``, what it cannot do in ``docs/model-card.md``.
 """
 
@@ -145,9 +146,11 @@ def gathered(nuclei: Labels, brown: Labels) -> Labels:
     nuclei, brown : (H, W) int32
         Labels, 1..n.
     """
-    piece, holder = mostly_within(brown, nuclei)
-    whole = np.isin(holder, mostly_within(nuclei, brown)[0])
-    piece, holder = piece[~whole], holder[~whole]
+    holder, piece, shared = shared_pixels(nuclei, brown)
+    whole = np.zeros(int(nuclei.max()) + 1, bool)
+    whole[holder[shared > LEAST_SHARED * np.bincount(nuclei.ravel())[holder]]] = True
+    arc = (shared > LEAST_SHARED * np.bincount(brown.ravel())[piece]) & ~whole[holder]
+    holder, piece = holder[arc], piece[arc]
     if not len(piece):
         return brown
     joined = np.arange(int(brown.max()) + 1, dtype=np.int32)
@@ -245,12 +248,19 @@ def with_others(first: Labels, second: Labels, mpp: float) -> Labels:
 
 def mostly_within(inner: Labels, outer: Labels) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Labels of which more than `LEAST_SHARED` lies in one of the other kind, and that one; by the first."""
-    both = (inner > 0) & (outer > 0)
-    # One number for a pair: to sort rows of two is some twenty times slower.
-    pair, shared = np.unique(inner[both].astype(np.int64) * 2**32 + outer[both], return_counts=True)
-    first, second = np.divmod(pair, 2**32)
+    first, second, shared = shared_pixels(inner, outer)
     mostly = shared > LEAST_SHARED * np.bincount(inner.ravel())[first]
-    return first[mostly].astype(np.int32), second[mostly].astype(np.int32)
+    return first[mostly], second[mostly]
+
+
+def shared_pixels(one: Labels, other: Labels) -> tuple[Labels, Labels, NDArray[np.int64]]:
+    """Every pair of labels that overlap and how many pixels they share; by the first."""
+    both = np.flatnonzero((one.ravel() > 0) & (other.ravel() > 0))
+    # One number for a pair: to sort rows of two is some twenty times slower.
+    pairs = one.ravel()[both].astype(np.int64) * 2**32 + other.ravel()[both]
+    pair, shared = np.unique(pairs, return_counts=True)
+    first, second = np.divmod(pair, 2**32)
+    return first.astype(np.int32), second.astype(np.int32), shared
 
 
 def brown_nuclei(nuclei: Labels, brown: Labels, rgb: RGB) -> tuple[Labels, Labels]:
